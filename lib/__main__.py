@@ -1,0 +1,113 @@
+"""The command line behind ./run_all.sh: run a study, verify its results, write its report, measure speed."""
+
+import argparse
+import os
+import subprocess
+import sys
+
+from lib import InputError, results, run, study
+
+
+def main(arguments):
+    """Do what is asked; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="./run_all.sh")
+    parser.add_argument("what", nargs="?", default="quick",
+                        help="a profile (quick, desk, paper) or a YAML file; or verify, report, bench")
+    parser.add_argument("profile", nargs="?", help="for verify and report")
+    parser.add_argument("--jobs", type=int, help="how many cores to use at once (all)")
+    parser.add_argument("--only", metavar="FIGURE", help="figure3, figure4a, figure4b, figure5 or ablations")
+    parser.add_argument("--dry-run", action="store_true", help="say what would run and how long it would take")
+    parser.add_argument("--rerun-stale", action="store_true", help="compute stale results again")
+    options = parser.parse_args(arguments)
+    if options.jobs is not None and options.jobs < 1:
+        raise InputError("--jobs must be at least 1.")
+    if options.only and not options.only.startswith(("figure3", "figure4", "figure5", "ablations")):
+        raise InputError(f"--only takes figure3, figure4, figure4a, figure4b, figure5 or ablations, not {options.only!r}.")
+    if options.profile and options.what not in ("verify", "report"):
+        raise InputError(f"Only one study at a time: {options.what!r} and {options.profile!r} were given.")
+    if options.what == "verify":
+        return verify([options.profile] if options.profile else shipped())
+    if options.what == "bench":
+        from lib import bench
+        return bench.main()
+    if options.what == "report":
+        return snakemake(options.profile or "quick", options, report_only=True)
+    return compute(options.what, options)
+
+
+def shipped():
+    """The profiles that have results."""
+    return [file.stem for file in sorted((study.ROOT / "params").glob("*.yaml"))
+            if (study.ROOT / "outputs" / file.stem).exists()]
+
+
+def compute(profile, options):
+    """Run what is still to do of a study, then its report."""
+    loaded = study.load(profile)
+    todo = results.pending(profile, options.rerun_stale, options.only)
+    total = len(study.runs(loaded))
+    print(f"{loaded.name}: {len(todo)} of {total} runs to do, {remaining(loaded, todo)}", flush=True)
+    if options.dry_run:
+        for item in todo:
+            print(f"  {item.name}")
+        return 0
+    data_ready(loaded)
+    code = snakemake(profile, options)
+    if code == 0:
+        print(f"The report is outputs/{loaded.name}/report/index.html", flush=True)
+    return code
+
+
+def data_ready(loaded):
+    """Fail before anything starts when the data set is missing or damaged."""
+    from lib import data
+    for split in ("train", "test"):
+        data.load(loaded.data.name, loaded.data.root, split)
+
+
+def remaining(loaded, todo):
+    """An estimate of the time left, from finished runs of this study on this machine or a short measurement."""
+    from lib import provenance
+
+    passes = sum(study.image_passes(loaded, item) for item in todo)
+    return f"about {results.duration(passes / results.rate(loaded, provenance.device()))} on this machine" if todo else "nothing left"
+
+
+def snakemake(profile, options, report_only=False):
+    """Hand the study to Snakemake; returns its exit code."""
+    loaded = study.load(profile)
+    cores = options.jobs or os.cpu_count()
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(study.ROOT / "Snakefile"), "--directory",
+               str(study.ROOT), "--cores", str(cores), "--resources", "gpu=1", "--rerun-incomplete", "--nolock",
+               "--keep-going", "--rerun-triggers", "input", "--quiet", "all", "--config", f"profile={profile}",
+               f"only={options.only or ''}", f"rerun_stale={int(options.rerun_stale)}",
+               f"report_only={int(report_only)}"]
+    done = subprocess.run(command, cwd=study.ROOT, check=False)
+    if done.returncode:
+        print(f"{loaded.name}: a run failed; what was finished is kept, and the same command goes on from there.",
+              file=sys.stderr)
+    return done.returncode
+
+
+def verify(profiles):
+    """Say which results no longer fit the code and parameters; 1 if any."""
+    found = 0
+    for profile in profiles:
+        old, unknown = results.stale(profile)
+        finished = sum(run.finished(run.folder_of(study.load(profile), item.name))
+                       for item in study.runs(study.load(profile)))
+        print(f"{profile}: {finished} finished results, {len(old)} stale, {len(unknown)} not in the study")
+        for name in old:
+            print(f"  stale: {name}")
+        for name in unknown:
+            print(f"  not in the study: {name}")
+        found += len(old)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except InputError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,176 @@
+"""The learned schemes of Fig. 3 that are not the paper's: BottleNet [6], BottleNet++ [7], DeepJSCC [8].
+
+Each has the interface of codec.Link, so that codec.Pipeline, training.fit and evaluation take it.
+"""
+
+import math
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from lib import InputError, digital, training
+from lib.codec import GDN, SYMBOLS_PER_CHANNEL, Link, Pipeline
+
+
+class NoisePlane(nn.Module):
+    """Append σ of the channel as a constant plane: [N, C, H, W] to [N, C + 1, H, W] [7]."""
+
+    def __init__(self, channel):
+        super().__init__()
+        self.channel = channel
+
+    def forward(self, x):
+        sigma = 10 ** (-self.channel.snr_db / 20)
+        return torch.cat([x, x.new_full((len(x), 1, *x.shape[2:]), sigma)], 1)
+
+
+def bottlenet_plus(pool, channels, bandwidth, snr_db):
+    """BottleNet++ [7] for a map of `channels` channels: a Link of exactly `bandwidth` real symbols.
+
+    Encoder: noise plane, convolution, batch norm, sigmoid. Decoder: convolution, batch norm, ReLU; it sees no
+    noise plane, as in the published code. The kernels are 2×2 with stride 2 while that needs no more latent
+    channels than the map has, else 3×3 with stride 1, up to the size of the whole map. The power constraint and
+    the SNR are ours, and the same in training and evaluation. The device half depends on the SNR: give
+    evaluation.over_snr `pipeline.device_half` to transmit, and link with edge half to receive.
+    Raises InputError for a bandwidth that no latent has.
+    """
+    latent, stride = _latent(pool, channels, bandwidth)
+    kernel = {"kernel_size": 2, "stride": 2} if stride == 2 else {"kernel_size": 3, "padding": 1}
+    link = Link(nn.Identity(), nn.Sequential(
+        (nn.ConvTranspose2d if stride == 2 else nn.Conv2d)(latent, channels, **kernel),
+        nn.BatchNorm2d(channels), nn.ReLU()), snr_db)
+    link.encoder = nn.Sequential(
+        NoisePlane(link.channel), nn.Conv2d(channels + 1, latent, **kernel), nn.BatchNorm2d(latent), nn.Sigmoid())
+    return link
+
+
+def _latent(pool, channels, bandwidth):
+    """(latent channels, stride) of BottleNet++."""
+    if pool not in SYMBOLS_PER_CHANNEL:
+        raise InputError(f"The split must be after pooling 1 to 5, not {pool!r}.")
+    strided = SYMBOLS_PER_CHANNEL[pool]
+    units = {1: strided} if pool == 5 else {2: strided, 1: 4 * strided}  # symbols of a latent channel, by stride
+    for stride, unit in units.items():
+        if bandwidth % unit == 0 and 1 <= bandwidth // unit <= channels:
+            return bandwidth // unit, stride
+    raise InputError(f"After pooling {pool} with {channels} channels, BottleNet++ can send multiples of " + " or ".join(
+        f"{unit} up to {unit * channels}" for unit in units.values()) + f" symbols, not {bandwidth}.")
+
+
+class JPEG(nn.Module):
+    """The digital channel of BottleNet [6]: 8-bit levels, one grey picture an image, JPEG and back.
+
+    [N, C, h, w] to the same shape. Each image is quantised between its own least and greatest value, which
+    travel along in half precision. The gradient is the identity.
+    """
+
+    def __init__(self, quality=20):
+        super().__init__()
+        self.quality = quality
+
+    def forward(self, latent):
+        return latent + (self._code(latent)[1] - latent).detach()
+
+    def sizes(self, latent):
+        """Bytes of each image of the latent, int64 [N]: (whole files, entropy-coded data only), range included."""
+        files, _ = self._code(latent)
+        whole = torch.tensor([len(file) for file in files]) + 4  # bytes of the range
+        return whole, whole - digital.jpeg_header_bytes(files[0])
+
+    @torch.compiler.disable
+    def _code(self, latent):
+        """(files, latent restored from them)"""
+        low, high = (extreme((1, 2, 3), keepdim=True).half().float() for extreme in (latent.amin, latent.amax))
+        pictures = tile(digital.quantise(latent.float(), 8, low, high)[0]).cpu().numpy()
+        files, decoded = zip(*(digital.code_picture(p, "JPEG", self.quality) for p in pictures), strict=True)
+        levels = untile(torch.from_numpy(np.stack(decoded)), latent.shape[1:]).to(latent.device)
+        return files, (low + levels / 255 * (high - low)).to(latent.dtype)
+
+
+def tile(maps):
+    """Lay channels [N, C, h, w] out as pictures [N, rows·h, columns·w], about square, filled up with zeros."""
+    columns = math.ceil(math.sqrt(maps.shape[1]))
+    maps = F.pad(maps, (0, 0, 0, 0, 0, -maps.shape[1] % columns))
+    return maps.unflatten(1, (-1, columns)).transpose(2, 3).flatten(3).flatten(1, 2)
+
+
+def untile(pictures, shape):
+    """The inverse of `tile` for channels of this shape (C, h, w)."""
+    channels, height, width = shape
+    return pictures.unflatten(2, (-1, width)).unflatten(1, (-1, height)).transpose(2, 3).flatten(1, 2)[:, :channels]
+
+
+class BottleNet(Link):
+    """BottleNet [6]: reduction unit, JPEG, restoration unit: [N, channels, H, W] to that shape.
+
+    The reduction is a 1×1 convolution to `reduced` channels, then a 2×2 one with stride 2 (1×1 with stride 1
+    after pooling 5), each with batch norm and ReLU; the restoration mirrors it. Symbols are 8·bytes / capacity,
+    with the bytes from `channel.sizes(encode(features))`. Raises InputError for an impossible `reduced`.
+    """
+
+    def __init__(self, pool, channels, reduced, quality=20):
+        if not 1 <= reduced <= channels:
+            raise InputError(f"BottleNet reduces {channels} channels to 1 to {channels}, not {reduced}.")
+        stride = 1 if pool == 5 else 2
+        encoder = nn.Sequential(
+            nn.Conv2d(channels, reduced, 1), nn.BatchNorm2d(reduced), nn.ReLU(),
+            nn.Conv2d(reduced, reduced, stride, stride), nn.BatchNorm2d(reduced), nn.ReLU())
+        decoder = nn.Sequential(
+            nn.ConvTranspose2d(reduced, reduced, stride, stride), nn.BatchNorm2d(reduced), nn.ReLU(),
+            nn.Conv2d(reduced, channels, 1), nn.BatchNorm2d(channels), nn.ReLU())
+        super().__init__(encoder, decoder, snr_db=None)
+        self.channel = JPEG(quality)
+
+    def encode(self, features):
+        """What JPEG codes, [N, reduced, h, w]; a digital channel has no power constraint."""
+        return self.encoder(features)
+
+
+def image_link(bandwidth, snr_db, gdn=True):
+    """DeepJSCC [8] for 32×32 images: a Link of `bandwidth` real symbols, normalised images to normalised images.
+
+    Five 5×5 convolutions (16, 32, 32, 32, c filters, the first two with stride 2) and their mirror image, each
+    with GDN and PReLU except the last, which is linear; [8] has no GDN, and a sigmoid at the end.
+    Raises InputError unless the bandwidth is a multiple of 64.
+    """
+    if bandwidth < 1 or bandwidth % 64:
+        raise InputError(f"DeepJSCC sends a positive multiple of 64 symbols (64, 128, 192, …), not {bandwidth}.")
+
+    def block(inputs, outputs, stride, inverse):
+        kernel = {"kernel_size": 5, "stride": stride, "padding": 2}
+        convolution = (nn.ConvTranspose2d(inputs, outputs, output_padding=stride - 1, **kernel) if inverse
+                       else nn.Conv2d(inputs, outputs, **kernel))
+        return [convolution, GDN(outputs, inverse) if gdn else nn.Identity(), nn.PReLU()]
+
+    widths = (3, 16, 32, 32, 32, bandwidth // 64)
+    layers = list(zip(widths, widths[1:], (2, 2, 1, 1, 1), strict=False))
+    encoder = [module for i, o, stride in layers for module in block(i, o, stride, inverse=False)]
+    decoder = [module for i, o, stride in reversed(layers) for module in block(o, i, stride, inverse=True)]
+    return Link(nn.Sequential(*encoder), nn.Sequential(*decoder[:-2]), snr_db)
+
+
+class ImagePipeline(Pipeline):
+    """The image itself through a link, then the whole network on the edge: normalised images to logits."""
+
+    def __init__(self, network, link):
+        nn.Module.__init__(self)
+        self.device_half, self.edge_half, self.link = nn.Identity(), network, link
+
+
+def train_in_phases(pipeline, images, labels, frozen, everything, checkpoint=None, **options):
+    """Train the link inside a frozen network by the schedule `frozen`, then all of it by `everything` ([7]).
+
+    Cross-entropy; `options` go to training.fit. Frozen weights still see batch norm in training mode, as
+    published. Returns both learning curves, with a column `phase`.
+    """
+    curves = []
+    for phase, schedule in enumerate((frozen, everything), 1):
+        for half in (pipeline.device_half, pipeline.edge_half):
+            half.requires_grad_(phase == 2)
+        path = checkpoint and f"{checkpoint}.phase{phase}"
+        curves.append(training.fit(pipeline, images, labels, F.cross_entropy, schedule, checkpoint=path,
+                                   **options).assign(phase=phase))
+    return pd.concat(curves, ignore_index=True)

@@ -1,0 +1,206 @@
+"""The paper's claims C1–C9, each judged from a study's results."""
+
+import numpy as np
+import pandas as pd
+
+from lib import flops, results, vgg
+
+REPRODUCED, NOT, UNRESOLVED, UNMEASURED = "reproduced", "not reproduced", "not resolved", "not measured at this profile"
+PAPER_HALF = 156e6  # operations the paper allows the device, half of its full network
+
+
+def judge(table, settings):
+    """One row a claim: what the paper says, the verdict and the numbers it rests on."""
+    points = results.figure3(table, settings)
+    full_width = settings.network.width == 1.0 and settings.data.name == "cifar100"
+    rows = []
+    for number, text, verdict in (
+            ("C1", "the full network needs about 2 × 156·10⁶ operations", _c1(settings)),
+            ("C2", "pool 2, ratio 0.5: 24.3·10⁶ operations on the device", _c2(table)),
+            ("C3", "4·10⁶ operations give about 3× less bandwidth than sending the PNG", _c3(points)),
+            ("C4", "512 → 8 symbols after pool 5 with 156·10⁶ operations", _c4(points)),
+            ("C5", "within 156·10⁶ operations, 1024× less bandwidth than BottleNet++", _c5(points)),
+            ("C6", "up to ratio 0.5, the loss from pruning shrinks as SNR falls", _c6(table, settings)),
+            ("C7", "very high ratios follow the same trend over SNR", _c7(table, settings)),
+            ("C8", "bandwidths agree at high SNR; the smaller, the sharper the fall", _c8(table, settings)),
+            ("C9", "pruned JSCC needs less of both than BottleNet++ and BottleNet", _c9(points))):
+        if not full_width and number in ("C1", "C2", "C3", "C4", "C5"):
+            verdict = (UNMEASURED, "the claim is about the full network on all of CIFAR-100")
+        rows.append({"claim": number, "the paper says": text, "verdict": verdict[0], "numbers": verdict[1]})
+    return pd.DataFrame(rows)
+
+
+def _c1(settings):
+    macs = flops.count_macs(vgg.vgg16_bn(settings.classes, settings.network.width), (3, 32, 32))
+    return REPRODUCED if abs(macs / (2 * PAPER_HALF) - 1) <= 0.02 else NOT, f"{macs / 1e6:.1f}·10⁶ multiply-accumulates"
+
+
+def _c2(table):
+    models = results.end_to_end(table.drop_duplicates("run"), pool=2, ratio=0.5)
+    if models.empty:
+        return UNMEASURED, ""
+    counts = [*models.device_half_macs.unique(), *models.device_macs.unique()]
+    near = any(abs(count / 24.3e6 - 1) <= 0.1 for count in counts)
+    with_encoder = ", ".join(f"{macs / 1e6:.1f} (B = {b:.0f})" for b, macs in
+                             sorted({(row.bandwidth, row.device_macs) for row in models.itertuples()}))
+    return (REPRODUCED if near else NOT,
+            f"device half {counts[0] / 1e6:.1f}·10⁶; with its encoder {with_encoder} ·10⁶")
+
+
+def _c3(points):
+    png = points[points.scheme == "PNG"]
+    ours = points[(points.scheme == results.PROPOSED) & (points.pool == 1) & points.within]
+    if png.empty or points[(points.scheme == results.PROPOSED) & (points.pool == 1)].empty:
+        return UNMEASURED, "needs the PNG baseline and models after pooling 1"
+    fits = ours[(ours.device_macs <= 4.8e6) & (ours.symbols <= png.symbols.iloc[0] / 2.5)]
+    best = (fits if len(fits) else ours).sort_values("symbols").head(1)
+    numbers = f"PNG {png.symbols.iloc[0]:.0f} symbols; " + ("no model within the tolerance" if best.empty else (
+        f"{best.symbols.iloc[0]:.0f} symbols at {best.device_macs.iloc[0] / 1e6:.1f}·10⁶"))
+    return REPRODUCED if len(fits) else NOT, numbers
+
+
+def _c4(points):
+    tried = points[(points.scheme == results.PROPOSED) & (points.pool == 5) & (points.symbols == 8)]
+    if tried.empty:
+        return UNMEASURED, "needs models after pooling 5 with 8 symbols"
+    fits = tried[tried.within & (tried.device_macs <= 160e6)]
+    best = (fits if len(fits) else tried).sort_values("accuracy", ascending=False).iloc[0]
+    return (REPRODUCED if len(fits) else NOT,
+            f"{best.device_macs / 1e6:.0f}·10⁶ operations, accuracy {100 * best.accuracy_reporting:.1f} %")
+
+
+def _c5(points):
+    within = points[points.within & (points.device_macs <= PAPER_HALF)]
+    fewest = within.groupby("scheme").symbols.min()
+    if "BottleNet++" not in set(points.scheme) or results.PROPOSED not in set(points.scheme):
+        return UNMEASURED, "needs BottleNet++"
+    if results.PROPOSED not in fewest or "BottleNet++" not in fewest:
+        return UNRESOLVED, f"fewest symbols within the budget: {fewest.to_dict()}"
+    saving = fewest["BottleNet++"] / fewest[results.PROPOSED]
+    return (REPRODUCED if saving >= 1024 else NOT,
+            f"BottleNet++ {fewest['BottleNet++']:.0f}, ours {fewest[results.PROPOSED]:.0f} symbols: {saving:.0f}×")
+
+
+def _c6(table, settings):
+    spec, numbers, verdicts = settings.figure4, [], []
+    for panel in spec.panels:
+        curves = _by_class(table, settings, f"figure4{panel}")
+        for ratio in [r for r in spec.ratios if 0 < r <= 0.5 and r in curves and 0.0 in curves]:
+            snrs = _common(curves, 0.0, ratio)
+            usable = [snr for snr in snrs if curves[0.0][snr].mean() > 5 / settings.classes]
+            low, high = [s for s in usable if s <= 0], [s for s in usable if s >= 14.5]
+            if low and high:
+                gap = {snr: curves[0.0][snr] - curves[ratio][snr] for snr in usable}
+                shrink = np.mean([gap[s] for s in high], axis=0) - np.mean([gap[s] for s in low], axis=0)
+                verdicts.append(_sign(shrink))
+                numbers.append(f"4{panel}, ratio {ratio:g}: loss {_percent(np.mean([gap[s] for s in low], axis=0))} at "
+                               f"≤ 0 dB, {_percent(np.mean([gap[s] for s in high], axis=0))} at ≥ 14.5 dB")
+    return _all(verdicts), "; ".join(numbers)
+
+
+def _c7(table, settings):
+    spec, numbers, verdicts = settings.figure4, [], []
+    for panel in spec.panels:
+        curves = _by_class(table, settings, f"figure4{panel}")
+        for ratio in [r for r in spec.ratios if r > 0.5 and r in curves and 0.0 in curves]:
+            if {0.0, 20.0} <= set(_common(curves, 0.0, ratio)):
+                drops = {r: curves[r][20.0] - curves[r][0.0] for r in (0.0, ratio)}
+                mean, error = _mean_error(drops[ratio] - drops[0.0])
+                verdicts.append(REPRODUCED if abs(mean) + 2 * error <= 0.03 else
+                                NOT if abs(mean) - 2 * error > 0.03 else UNRESOLVED)
+                numbers.append(f"4{panel}, ratio {ratio:g}: drop from 20 to 0 dB {_percent(drops[ratio])}, "
+                               f"at ratio 0 {_percent(drops[0.0])}")
+    return _all(verdicts), "; ".join(numbers)
+
+
+def _c8(table, settings):
+    curves = _by_class(table, settings, "figure5")
+    bandwidths = sorted(b for b in curves if {0.0, 20.0} <= set(curves[b]))
+    if len(bandwidths) < 2:
+        return UNMEASURED, ""
+    top = [curves[b][20.0].mean() for b in bandwidths]
+    drops = [curves[b][20.0] - curves[b][0.0] for b in bandwidths]
+    steps = [_sign(small - large) for small, large in zip(drops, drops[1:], strict=False)]
+    spread = max(top) - min(top)
+    verdict = NOT if spread > 0.02 or NOT in steps else _sign(drops[0] - drops[-1])
+    return verdict, (f"spread {100 * spread:.1f} points at 20 dB; drop to 0 dB " + ", ".join(
+        f"{_percent(drop)} (B = {b:.0f})" for b, drop in zip(bandwidths, drops, strict=True)))
+
+
+def _c9(points):
+    chosen = points[points.selected]
+    theirs = chosen[chosen.scheme.isin(["BottleNet++", "BottleNet"])]
+    ours = chosen[chosen.scheme == results.PROPOSED]
+    tried = set(points.scheme)
+    if not {"BottleNet++", "BottleNet", results.PROPOSED} <= tried:
+        return UNMEASURED, "needs BottleNet++ and BottleNet"
+    if theirs.empty or ours.empty:
+        return UNRESOLVED, "no model of " + ("theirs" if theirs.empty else "ours") + " is within the tolerance"
+    beaten = [((ours.symbols < row.symbols) & (ours.device_macs < row.device_macs)).any() for row in theirs.itertuples()]
+    return REPRODUCED if all(beaten) else NOT, f"{sum(beaten)} of {len(beaten)} selected points of theirs are dominated"
+
+
+def _by_class(table, settings, figure):
+    """{ratio or bandwidth: {snr_db: accuracy of each class, mean over draws and seeds}}, `matched` only."""
+    points = results.figure_points(table, settings, figure)
+    points = points[points.reading == "matched"]
+    images = 100  # test images a class
+    curves = {}
+    for (key, snr), group in points.groupby(["bandwidth" if figure == "figure5" else "ratio", "snr_db"]):
+        curves.setdefault(key, {})[snr] = np.mean(group.right_by_class.tolist(), axis=0) / images
+    return curves
+
+
+def _common(curves, *keys):
+    return sorted(set.intersection(*(set(curves[key]) for key in keys)))
+
+
+def _mean_error(by_class):
+    """Mean over classes and its standard error: the comparison is paired by class and by noise."""
+    return by_class.mean(), by_class.std(ddof=1) / np.sqrt(len(by_class))
+
+
+def _sign(by_class):
+    mean, error = _mean_error(by_class)
+    return UNRESOLVED if abs(mean) < 2 * error else REPRODUCED if mean > 0 else NOT
+
+
+def _percent(by_class):
+    mean, error = _mean_error(by_class)
+    return f"{100 * mean:.1f} ± {100 * error:.1f}"
+
+
+def _all(verdicts):
+    if not verdicts:
+        return UNMEASURED
+    return NOT if NOT in verdicts else UNRESOLVED if UNRESOLVED in verdicts else REPRODUCED
+
+
+def choices(settings):
+    """What the paper leaves open or what this study changes: the parameter, the paper, what is taken here."""
+    paper = {
+        "data": "CIFAR-100", "width": "1", "batch size": "not given",
+        "pretrain": "60 epochs, 0.01, ×0.1 after 20 and 40", "prune": "512 filters a step, 10 epochs at 0.0001",
+        "autoencoder": "40 epochs at 0.1, L1 loss", "end to end": "0.0001, “other parameters unchanged”: read as "
+        "60 epochs, ×0.1 after 20 and 40", "filters per step where there are fewer than 512": "not given",
+        "power constraint": "mean square ≤ 1", "upsampling": "not given", "PReLU": "not given",
+        "epoch reported": "not given", "step 3 features": "each training image", "L2 penalty": "on network parameters",
+        "floor of a layer": "not given", "SNR of training": "multiple training runs for different SNRs"}
+
+    def schedule(s):
+        part = f" of {s.images_per_epoch} images" if s.images_per_epoch else ""
+        return f"{s.epochs} epochs{part}, rate {s.lr:g} ({s.decay}), momentum {s.momentum:g}" + (
+            ", Nesterov" if s.nesterov else "") + f", L2 {s.weight_decay:g}"
+
+    here = {
+        "data": f"{settings.data.name}, {settings.classes} classes", "width": f"{settings.network.width:g}",
+        "batch size": f"{settings.pretrain.batch_size}", "pretrain": schedule(settings.pretrain),
+        "prune": f"{settings.prune.filters_per_step} filters a step, {schedule(settings.prune.training)}",
+        "autoencoder": schedule(settings.autoencoder), "end to end": schedule(settings.end_to_end),
+        "filters per step where there are fewer than 512": "a tenth of the filters before the split",
+        "power constraint": "per image, with equality", "upsampling": "nearest, ×2",
+        "PReLU": "one slope a channel", "epoch reported": "the last",
+        "step 3 features": "of unaugmented images, device half in evaluation mode, half precision",
+        "L2 penalty": "on every parameter but GDN's β and γ", "floor of a layer": "2 filters",
+        "SNR of training": "matched (a model each SNR) and fixed (14.5 dB), shown apart"}
+    return pd.DataFrame({"choice": list(here), "paper": [paper[key] for key in here], "here": list(here.values())})

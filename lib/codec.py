@@ -1,0 +1,129 @@
+"""The autoencoder of Fig. 2 that carries a feature map over the channel (Sec. II-C)."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from lib import vgg
+from lib.channel import AWGN, normalize_power
+from lib.geometry import SYMBOLS_PER_CHANNEL, symbol_channels  # noqa: F401
+
+PEDESTAL = 2.0**-36
+
+
+class _LowerBound(torch.autograd.Function):
+    """max(x, bound) whose gradient also passes where it would raise a value that is below the bound."""
+
+    @staticmethod
+    def forward(context, x, bound):
+        context.save_for_backward(x, bound)
+        return torch.maximum(x, bound)
+
+    @staticmethod
+    def backward(context, gradient):
+        x, bound = context.saved_tensors
+        return gradient * ((x >= bound) | (gradient < 0)), None
+
+
+class GDN(nn.Module):
+    """Generalised divisive normalisation: Eq. (1), or, inverse, Eq. (2).
+
+    [N, channels, H, W] to the same shape. β and γ are stored as square roots with a small pedestal, so that
+    β ≥ 1e-6 and γ ≥ 0 hold during training (Ballé et al., 2015).
+    """
+
+    def __init__(self, channels, inverse=False):
+        super().__init__()
+        self.inverse = inverse
+        self.beta_root = nn.Parameter((torch.ones(channels) + PEDESTAL).sqrt())
+        self.gamma_root = nn.Parameter((0.1 * torch.eye(channels) + PEDESTAL).sqrt())
+        self.register_buffer("beta_bound", torch.tensor(1e-6 + PEDESTAL).sqrt())
+        self.register_buffer("gamma_bound", torch.tensor(PEDESTAL).sqrt())
+
+    @property
+    def beta(self):
+        """β [channels]"""
+        return _LowerBound.apply(self.beta_root, self.beta_bound).square() - PEDESTAL
+
+    @property
+    def gamma(self):
+        """γ [out, in]"""
+        return _LowerBound.apply(self.gamma_root, self.gamma_bound).square() - PEDESTAL
+
+    def forward(self, x):
+        norm = F.conv2d(x.square(), self.gamma[:, :, None, None], self.beta)
+        return x * (norm.sqrt() if self.inverse else norm.rsqrt())
+
+
+class Encoder(nn.Sequential):
+    """Fig. 2a: 3×3 convolution, GDN, PReLU. [N, in, H, W] to [N, symbol_channels, H/stride, W/stride]."""
+
+    def __init__(self, in_channels, symbol_channels, stride=2, gdn=True):
+        super().__init__(
+            nn.Conv2d(in_channels, symbol_channels, 3, stride, padding=1),
+            GDN(symbol_channels) if gdn else nn.Identity(),
+            nn.PReLU(symbol_channels))
+
+
+class Decoder(nn.Sequential):
+    """Fig. 2b: 3×3 convolution, IGDN, PReLU, upsampling, 3×3 convolution, batch norm, PReLU.
+
+    [N, symbol_channels, h, w] to [N, out_channels, h·upsample, w·upsample].
+    """
+
+    def __init__(self, symbol_channels, out_channels, upsample=2, gdn=True):
+        super().__init__(
+            nn.Conv2d(symbol_channels, symbol_channels, 3, padding=1),
+            GDN(symbol_channels, inverse=True) if gdn else nn.Identity(),
+            nn.PReLU(symbol_channels),
+            nn.Upsample(scale_factor=upsample, mode="nearest") if upsample > 1 else nn.Identity(),
+            nn.Conv2d(symbol_channels, out_channels, 3, padding=1),
+            nn.BatchNorm2d(out_channels),
+            nn.PReLU(out_channels))
+
+
+class Link(nn.Module):
+    """Encoder, power constraint, channel, decoder: [N, channels, H, W] to its reconstruction of that shape."""
+
+    def __init__(self, encoder, decoder, snr_db):
+        super().__init__()
+        self.encoder, self.channel, self.decoder = encoder, AWGN(snr_db), decoder
+
+    def encode(self, features):
+        """The channel input [N, symbol_channels, h, w], of unit mean power an image."""
+        return normalize_power(self.encoder(features))
+
+    def forward(self, features):
+        return self.decoder(self.channel(self.encode(features)))
+
+
+def link(pool, channels, bandwidth, snr_db, gdn=True):
+    """The autoencoder for a split whose feature map has `channels` channels."""
+    latent, stride = symbol_channels(pool, bandwidth), 1 if pool == 5 else 2
+    return Link(Encoder(channels, latent, stride, gdn), Decoder(latent, channels, stride, gdn), snr_db)
+
+
+class Pipeline(nn.Module):
+    """Device half, link and edge half: the system of Fig. 1. Images to logits."""
+
+    def __init__(self, network, pool, link):
+        super().__init__()
+        self.device_half, self.edge_half = vgg.split(network, pool)
+        self.link = link
+
+    def feature_shape(self):
+        """(C, H, W) of the feature map of a 32×32 image at the split."""
+        size = 32 >> sum(isinstance(module, nn.MaxPool2d) for module in self.device_half)
+        channels = [module.out_channels for module in self.device_half if isinstance(module, nn.Conv2d)][-1]
+        return channels, size, size
+
+    def transmit(self, images):
+        """What the device puts on the channel: [N, symbol_channels, h, w]."""
+        return self.link.encode(self.device_half(images))
+
+    def receive(self, symbols):
+        """Noise, decoder and edge half: symbols to logits [N, classes]."""
+        return self.edge_half(self.link.decoder(self.link.channel(symbols)))
+
+    def forward(self, images):
+        return self.receive(self.transmit(images))

@@ -1,0 +1,163 @@
+"""Every picture of the study, one style throughout; each figure is stored as PNG, SVG and the CSV behind it."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from IPython.display import HTML, Image, display
+
+from lib import channel, geometry, results, run
+
+COLORS = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133",
+          "#56b4e9")  # seaborn's "colorblind"; seaborn itself takes seconds to import, so only where it draws
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+SCHEMES = ("JSCC + pruning", "BottleNet++", "BottleNet", "PNG", "JPEG", "WebP", "JALAD", "Two-step pruning",
+           "DeepJSCC image", "Separation")
+PAPER_POINTS = {"stated in the text": [(4e6, None), (156e6, 8)]}
+plt.rcParams.update({
+    "figure.figsize": (5.2, 3.6), "figure.dpi": 110, "savefig.dpi": 220, "font.size": 9, "axes.grid": True,
+    "grid.alpha": 0.3, "axes.spines.top": False, "axes.spines.right": False, "lines.markersize": 4.5,
+    "lines.linewidth": 1.4, "legend.fontsize": 7.5, "legend.frameon": False, "svg.hashsalt": "device-edge"})
+
+
+def table(values):
+    """{what: number} as a one-column table."""
+    return pd.Series(values).map(lambda v: f"{v:,.0f}" if abs(v) >= 100 else f"{v:.3g}").to_frame("value")
+
+
+def show(frame):
+    """Display a table with its long texts whole."""
+    display(HTML(frame.to_html(index=False, escape=True, float_format=lambda v: f"{v:.1f}")))
+
+
+def pictures(images, titles):
+    """A row of uint8 images [N, 3, 32, 32]."""
+    figure, axes = plt.subplots(1, max(1, len(titles)), figsize=(1.1 * max(1, len(titles)), 1.5), squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, image, title in zip(axes.flat, images, titles, strict=False):
+        axis.imshow(image.permute(1, 2, 0))
+        axis.set_title(title, fontsize=7)
+    return figure
+
+
+def png_sizes(sizes, snr_db):
+    """Histogram of bytes with a second axis in symbols at capacity."""
+    import seaborn as sns
+
+    figure, axis = plt.subplots()
+    sns.histplot(np.asarray(sizes), ax=axis, color=COLORS[0])
+    axis.axvline(sizes.mean(), color="k", ls="--", label=f"mean {sizes.mean():.0f} bytes")
+    axis.set(xlabel="PNG size (bytes)", ylabel="test images")
+    symbols = 8 / channel.capacity(snr_db)
+    axis.secondary_xaxis("top", functions=(lambda b: b * symbols, lambda s: s / symbols)).set_xlabel(
+        f"real symbols at capacity, {snr_db:g} dB")
+    axis.legend()
+
+
+def learning_curve(history, title):
+    """Loss and, where there is one, test accuracy over epochs."""
+    figure, axis = plt.subplots(figsize=(4.6, 2.8))
+    axis.plot(history.epoch, history.loss, color=COLORS[0], marker="o")
+    axis.set(xlabel="epoch", ylabel="training loss", title=title)
+    if "test_accuracy" in history:
+        right = axis.twinx()
+        right.plot(history.epoch, 100 * history.test_accuracy, color=COLORS[1], marker="s")
+        right.set_ylabel("test accuracy (%)", color=COLORS[1])
+        right.grid(False)
+
+
+def filters_left(before, after, pool):
+    """Filters of each layer before the split, before and after pruning."""
+    layers = range(1, sum(geometry.BLOCKS[:pool]) + 1)
+    figure, axis = plt.subplots(figsize=(4.6, 2.8))
+    axis.bar(layers, before[:len(layers)], color="lightgrey", label="before")
+    axis.bar(layers, after[:len(layers)], color=COLORS[0], label="after")
+    axis.set(xlabel="convolutional layer", ylabel="filters", xticks=list(layers))
+    axis.legend()
+
+
+def accuracy_over_snr(points, baseline, profile, title="", axis=None):
+    """Curves of `points` (columns label, snr_db, accuracy; bands span draws and seeds) and the dashed baseline."""
+    import seaborn as sns
+
+    axis = axis or plt.subplots()[1]
+    labels = list(dict.fromkeys(points.label))
+    sns.lineplot(points.assign(accuracy=100 * points.accuracy), x="snr_db", y="accuracy", hue="label", style="label",
+                 hue_order=labels, style_order=labels, markers=list(MARKERS[:len(labels)]), dashes=False,
+                 errorbar=("pi", 100), palette=list(COLORS[:len(labels)]), ax=axis)
+    if baseline == baseline:
+        axis.axhline(100 * baseline, color="k", ls="--", lw=1, label="unpruned, no channel")
+    axis.set(xlabel="SNR (dB), on real symbols", ylabel="test accuracy (%)", title=f"{title} [{profile}]".strip())
+    axis.legend(title=None)
+    return axis
+
+
+def _panels(data, settings, stem, title):
+    """One axis a reading (matched, fixed), stored under `stem`."""
+    readings = [reading for reading in ("matched", "fixed") if (data.reading == reading).any()]
+    if not readings:
+        print(f"{stem}: not measured yet at the profile {settings.name}")
+        return
+    figure, axes = plt.subplots(1, len(readings), figsize=(5.2 * len(readings), 3.6), sharey=True, squeeze=False)
+    baseline = data.attrs["baseline"]
+    for axis, reading in zip(axes.flat, readings, strict=True):
+        text = {"matched": "a model trained for each SNR", "fixed": "one model, trained at 14.5 dB"}[reading]
+        accuracy_over_snr(data[data.reading == reading], baseline, settings.name, f"{title}\n{reading}: {text}", axis)
+    save(figure, settings, stem, data.drop(columns="right_by_class"))
+
+
+def figure4(table, settings, panel):
+    """Figure 4a or 4b: accuracy over SNR by pruning ratio."""
+    point = settings.figure4.panels[panel]
+    _panels(results.figure_points(table, settings, f"figure4{panel}"), settings, f"figure4{panel}",
+            f"Figure 4{panel}: B = {point.bandwidth}, after pooling {point.pool}")
+
+
+def figure5(table, settings):
+    """Figure 5: accuracy over SNR by bandwidth."""
+    point = settings.figure5
+    _panels(results.figure_points(table, settings, "figure5"), settings, "figure5",
+            f"Figure 5: after pooling {point.pool}, pruning ratio {point.ratio:g}")
+
+
+def figure3(points, settings):
+    """Figure 3: symbols against device MACs; selected models joined by a line, the others faint."""
+    figure, axis = plt.subplots(figsize=(6.4, 4.2))
+    for number, scheme in enumerate(s for s in SCHEMES if s in set(points.scheme)):
+        mine = points[points.scheme == scheme].sort_values("device_macs")
+        style = {"color": COLORS[number % len(COLORS)], "marker": MARKERS[number % len(MARKERS)]}
+        chosen = mine[mine.selected]
+        axis.plot(mine.device_macs, mine.symbols, ls="", alpha=0.25, **style)
+        axis.plot(chosen.device_macs, chosen.symbols, drawstyle="steps-post", ls="-", **style,
+                  label=scheme if len(chosen) else f"{scheme} (none within the tolerance)")
+        for row in chosen[chosen.pool.notna()].itertuples():
+            axis.annotate(f"pool {row.pool:.0f}, r={row.ratio:g}", (row.device_macs, row.symbols), fontsize=6,
+                          xytext=(4, 3), textcoords="offset points")
+    axis.axvline(156e6, color="grey", ls=":", lw=1, label="156·10⁶ (paper)")
+    axis.plot([156e6], [8], marker="*", color="k", ls="", ms=9, label="stated: 8 symbols at 156·10⁶")
+    axis.set_xscale("symlog", linthresh=1e5)
+    axis.set_yscale("log")
+    note = " (within the noise of so few images)" if settings.data.name == "mini" else ""
+    axis.set(xlabel="device operations (MACs); 0 at the left end", ylabel="real symbols per image",
+             title=f"Figure 3: within {100 * settings.figure3.tolerance:g} points at "
+                   f"{settings.figure3.snr_db:g} dB{note} [{settings.name}]")
+    axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+    save(figure, settings, "figure3", points)
+
+
+def save(figure, settings, stem, data):
+    """Store a figure as PNG and SVG, and the numbers behind it as CSV."""
+    folder = run.folder_of(settings, "figures")
+    folder.mkdir(parents=True, exist_ok=True)
+    data.to_csv(folder / f"{stem}.csv", index=False, float_format="%.6g")
+    for suffix, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
+        figure.savefig(folder / f"{stem}.{suffix}", bbox_inches="tight", metadata=metadata)
+
+
+def stored(settings, stem):
+    """Display a stored figure, or say that there is none."""
+    path = run.folder_of(settings, "figures") / f"{stem}.png"
+    if path.exists():
+        display(Image(path.read_bytes(), width=760))
+    else:
+        print(f"{stem} has not been drawn at the profile {settings.name}")

@@ -1,0 +1,23 @@
+"""Multiply-accumulates, the paper's "FLOPs" (half of its full network is its 156·10⁶)."""
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+
+def count_macs(module, input_shape):
+    """Multiply-accumulates of one forward pass on one input (C, H, W).
+
+    Convolutions, linears and GDN's channel product; no bias, batch norm, activation or pooling. torch counts
+    two floating-point operations each. The module's mode is left as it was.
+    """
+    modes = {m: m.training for m in module.modules()}
+    reference = next(module.parameters(), torch.empty(0))
+    counter = FlopCounterMode(display=False)
+    try:
+        module.eval()
+        with torch.no_grad(), counter:
+            module(torch.zeros(1, *input_shape, device=reference.device))
+    finally:
+        for m, mode in modes.items():
+            m.training = mode
+    return counter.get_total_flops() // 2

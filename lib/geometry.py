@@ -1,0 +1,53 @@
+"""The counts of the system: layers, filters, symbols. No torch, so that a study is checked in an instant."""
+
+from lib import InputError
+
+BLOCKS = (2, 2, 3, 3, 3)  # convolutions before each pooling of VGG16
+CHANNELS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
+POOLS = (1, 2, 3, 4, 5)
+SYMBOLS_PER_CHANNEL = {1: 64, 2: 16, 3: 4, 4: 1, 5: 1}  # of a 32×32 input, after the encoder's stride
+FLOOR = 2  # filters that pruning leaves in every layer
+
+
+def widths(width):
+    """Filters of the 13 convolutions at a relative width."""
+    return [max(1, round(width * c)) for c in CHANNELS]
+
+
+def total_filters(width, pool):
+    """Convolution filters before the split."""
+    if pool not in POOLS:
+        raise InputError(f"The split must be after pooling 1 to 5, not {pool!r}.")
+    return sum(widths(width)[:sum(BLOCKS[:pool])])
+
+
+def symbol_channels(pool, bandwidth):
+    """Latent channels that give exactly `bandwidth` real symbols for a 32×32 input.
+
+    Raises InputError (a ValueError) that names the possible bandwidths.
+    """
+    if pool not in SYMBOLS_PER_CHANNEL:
+        raise InputError(f"The split must be after pooling 1 to 5, not {pool!r}.")
+    unit = SYMBOLS_PER_CHANNEL[pool]
+    if bandwidth < 1 or bandwidth % unit:
+        raise InputError(f"After pooling {pool} a bandwidth must be a positive multiple of {unit} "
+                         f"({unit}, {2 * unit}, {3 * unit}, …), not {bandwidth}.")
+    return int(bandwidth) // unit
+
+
+def filters_to_remove(total, ratio):
+    """The number of filters that a pruning ratio in [0, 1) removes."""
+    if not 0 <= ratio < 1:
+        raise InputError(f"A pruning ratio must be at least 0 and below 1, not {ratio}.")
+    return round(ratio * total)
+
+
+def pruning_steps(total, ratio, done, filters_per_step):
+    """How many filters each pruning step removes to reach `ratio` of `total`, `done` being gone already.
+
+    `filters_per_step` at a time, or a tenth of `total` where that is more than there are (pools 1 and 2), the
+    last step cut short.
+    """
+    size = filters_per_step if filters_per_step < total else max(1, round(total / 10))
+    left = filters_to_remove(total, ratio) - done
+    return [min(size, left - start) for start in range(0, left, size)]

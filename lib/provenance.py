@@ -1,0 +1,106 @@
+"""Where a number came from: a hash over the code that made it, and a record of machine, versions and time."""
+
+import ast
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import resource
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from lib import run, study
+
+ROOT = Path(__file__).resolve().parent.parent
+# Modules that carry, draw or judge numbers but do not make them: an edit there makes no result stale.
+PRESENTATION = {"run", "job", "study", "results", "figures", "claims", "provenance", "torchvision_ops", "bench"}
+LIBRARIES = ("torch", "torchvision", "numpy", "papermill")
+
+
+def digest(text):
+    """A short hash of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def fingerprint(loaded, item):
+    """A hash over what decides the run's numbers: parameters, code without comments, upstream hashes."""
+    upstream = [finished_hash(loaded, name) for name in item.upstream]
+    content = [study.resolved(loaded, item), code(item.notebook), upstream]
+    return digest(json.dumps(content, sort_keys=True))
+
+
+def finished_hash(loaded, name):
+    folder = run.find(loaded, name, weights=False)
+    return run.read_result(folder)["hash"] if folder else None
+
+
+def code(notebook):
+    """The notebook's code cells and the lib modules it imports, directly or not, as syntax trees."""
+    cells = json.loads((ROOT / "notebooks" / f"{notebook}.ipynb").read_text())["cells"]
+    source = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    trees, queue = {"notebook": ast.parse(source)}, ["notebook"]
+    while queue:
+        for module in sorted(_imports(trees[queue.pop()]) - PRESENTATION - set(trees)):
+            trees[module] = ast.parse((ROOT / "lib" / f"{module}.py").read_text())
+            queue.append(module)
+    return {name: digest(ast.dump(_without_docstrings(tree)))
+            for name, tree in sorted(trees.items())}
+
+
+def _imports(tree):
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "lib":
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lib."):
+            found.add(node.module.split(".")[1])
+    return {module for module in found if (ROOT / "lib" / f"{module}.py").exists()}
+
+
+def _without_docstrings(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return tree
+
+
+def record(job):
+    """Who, when, where: enough to tell how a number came about."""
+    ended = datetime.now(UTC)
+    return {
+        "commit": _git("rev-parse", "HEAD"),
+        "uncommitted_changes": bool(_git("status", "--porcelain", "lib", "notebooks")),
+        "code": code(job.run.notebook), "seed": job.seed, "threads": torch.get_num_threads(),
+        "device": device(),
+        "precision": "bfloat16" if job.engine.bfloat16 else "float32",
+        "versions": {"python": platform.python_version(),
+                     **{name: importlib.metadata.version(name) for name in LIBRARIES if _installed(name)}},
+        "start": job.started.isoformat(timespec="seconds"), "end": ended.isoformat(timespec="seconds"),
+        "seconds": round((ended - job.started).total_seconds(), 1),
+        "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
+
+
+def _installed(name):
+    try:
+        return bool(importlib.metadata.version(name))
+    except importlib.metadata.PackageNotFoundError:
+        return False
+
+
+def _git(*arguments):
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def device():
+    """The GPU's name, else the processor's with its number of threads."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} threads"

@@ -1,0 +1,132 @@
+"""Filter pruning with the Taylor criterion (Sec. II-D, step 2; Molchanov et al., 2017)."""
+
+import copy
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from lib import InputError, vgg
+from lib.geometry import FLOOR
+
+
+def taylor_scores(model, batches, pool):
+    """{layer: scores [filters]} of the convolutions before the split.
+
+    A filter's score is the mean over examples of |mean over space of activation × gradient|, after batch norm
+    and ReLU, L2-normalised in each layer. `batches` yields (normalised float images, labels). Batch norm uses
+    its running statistics, so how examples are batched does not matter. The model is left as it was.
+    """
+    names = list(vgg.convolutions(model, pool))
+    sums = {name: 0.0 for name in names}
+    examples = 0
+
+    def watch(name):
+        def forward_hook(module, inputs, activation):
+            activation.register_hook(lambda gradient: accumulate(name, activation, gradient))
+        return forward_hook
+
+    def accumulate(name, activation, gradient):
+        effects = (activation.detach() * gradient).mean((2, 3)).abs()
+        sums[name] = sums[name] + effects.double().sum(0)
+
+    modes = {module: module.training for module in model.modules()}
+    trainable = {parameter: parameter.requires_grad for parameter in model.parameters()}
+    hooks = [model.features[int(name.split(".")[1]) + 2].register_forward_hook(watch(name)) for name in names]
+    try:
+        model.eval().requires_grad_(False)  # gradients flow to the activations through the images alone
+        with torch.enable_grad():
+            for images, labels in batches:
+                examples += len(labels)
+                loss = F.cross_entropy(model(images.detach().requires_grad_()).float(), labels, reduction="sum")
+                loss.backward()
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for module, mode in modes.items():
+            module.training = mode
+        for parameter, flag in trainable.items():
+            parameter.requires_grad_(flag)
+    if not examples:
+        raise InputError("Taylor scores need at least one batch of images.")
+    return {name: _unit_norm(total / examples) for name, total in sums.items()}
+
+
+def magnitude_scores(model, pool):
+    """{layer: L2 norm of each filter's weights, L2-normalised in the layer}: an ablation of the criterion."""
+    return {name: _unit_norm(convolution.weight.detach().double().flatten(1).norm(dim=1))
+            for name, convolution in vgg.convolutions(model, pool).items()}
+
+
+def random_scores(model, pool, generator):
+    """{layer: uniform random scores}: an ablation of the criterion."""
+    return {name: torch.rand(convolution.out_channels, generator=generator, dtype=torch.double)
+            for name, convolution in vgg.convolutions(model, pool).items()}
+
+
+def _unit_norm(scores):
+    norm = scores.norm()
+    return scores / norm if norm > 0 else scores
+
+
+def select(scores, count, floor=FLOOR):
+    """{layer: indices} of the `count` lowest scores over all layers at once; every layer keeps `floor` filters.
+
+    Raises InputError when the floor forbids so many.
+    """
+    room = {name: max(0, len(values) - floor) for name, values in scores.items()}
+    if count > sum(room.values()):
+        raise InputError(f"{count} filters cannot be removed: {floor} must stay in each layer.")
+    ranked = sorted((score, name, index) for name, values in scores.items()
+                    for index, score in enumerate(values.tolist()))
+    chosen = {name: [] for name in scores}
+    for _, name, index in ranked:
+        if count and room[name]:
+            chosen[name].append(index)
+            room[name] -= 1
+            count -= 1
+    return {name: sorted(indices) for name, indices in chosen.items() if indices}
+
+
+def remove_filters(model, removed):
+    """A new, smaller model without the filters {layer: indices}; the given model is not changed.
+
+    Slices the convolution, its batch norm with the running statistics, and the next layer's inputs. The new
+    model equals the old one with those channels zeroed after batch norm and ReLU. Raises InputError (a
+    ValueError) for an unknown layer or filter and when a layer would be emptied.
+    """
+    model = copy.deepcopy(model)
+    layers = vgg.convolutions(model, 5)
+    names = list(layers)
+    for name, indices in removed.items():
+        if name not in layers:
+            raise InputError(f"There is no convolution {name!r} in the network.")
+        kept = _kept(name, layers[name].out_channels, indices)
+        position = int(name.split(".")[1])
+        _slice(model.features[position], kept, 0, "weight", "bias")
+        _slice(model.features[position + 1], kept, 0, "weight", "bias", "running_mean", "running_var")
+        model.features[position].out_channels = model.features[position + 1].num_features = len(kept)
+        if name == names[-1]:
+            _slice(model.classifier[1], kept, 1, "weight")  # the last map is 1×1: a channel is a column
+            model.classifier[1].in_features = len(kept)
+        else:
+            following = layers[names[names.index(name) + 1]]
+            _slice(following, kept, 1, "weight")
+            following.in_channels = len(kept)
+    return model
+
+
+def _kept(name, filters, indices):
+    removed = {int(index) for index in indices}
+    if not removed <= set(range(filters)):
+        raise InputError(f"Layer {name!r} has filters 0 to {filters - 1} only.")
+    if len(removed) == filters:
+        raise InputError(f"Layer {name!r} would be emptied.")
+    return torch.tensor([index for index in range(filters) if index not in removed])
+
+
+def _slice(module, kept, dim, *names):
+    for name in names:
+        old = getattr(module, name)
+        new = old.detach().index_select(dim, kept.to(old.device)).clone()
+        setattr(module, name, nn.Parameter(new, old.requires_grad) if isinstance(old, nn.Parameter) else new)

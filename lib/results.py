@@ -1,0 +1,234 @@
+"""All results of a study as one tidy table, and what is missing or stale."""
+
+import json
+import os
+import time
+
+import pandas as pd
+
+from lib import run, study
+
+PROPOSED = "JSCC + pruning"
+START_UP = 5  # seconds of a run before its notebook's clock starts
+
+
+def load(profile, interactive=False):
+    """One row per finished run and evaluation point (SNR, noise draw); runs without one have a single row.
+
+    Columns: the run's name, step and parameters (`train_snr_db` is the SNR it was trained for), its metrics,
+    `scheme`, and, per point, `snr_db`, `draw`, `accuracy`, `accuracy_selecting`, `accuracy_reporting` and
+    `right_by_class` (a list). `hash`, `seconds`, `device` and `commit` say where it came from.
+    """
+    loaded = study.load(profile)
+    folder = run.interactive_folder(loaded, "") if interactive else run.folder_of(loaded, "")
+    rows = []
+    for file in sorted(folder.glob("*/*/result.json")):
+        result = json.loads(file.read_text())
+        origin = result["provenance"]
+        parameters = {key: value for key, value in result["parameters"].items() if not isinstance(value, dict)}
+        parameters["train_snr_db"] = parameters.pop("snr_db", None)
+        common = {"run": result["name"], "step": result["step"], "scheme": PROPOSED, **parameters,
+                  **result["metrics"], "hash": result["hash"], "seconds": origin["seconds"],
+                  "device": origin["device"], "commit": origin["commit"]}
+        rows += [{**common, **point} for point in result["evaluation"]] or [common]
+    table = pd.DataFrame(rows)
+    for column in ("right_by_class", "snr_db", "draw", "accuracy", "pool", "ratio", "bandwidth", "train_snr_db",
+                   "variant", "seed", "scheme", "step", "run"):
+        if column not in table:
+            table[column] = pd.Series(dtype=object)
+    if "right_by_class" in table:
+        table["right_by_class"] = table["right_by_class"].map(
+            lambda text: [int(n) for n in text.split()] if isinstance(text, str) else text)
+    return table
+
+
+def baseline_accuracy(table, column="accuracy_clean"):
+    """Accuracy of the unpruned net without a channel, mean over seeds; NaN when it has not been trained."""
+    pretrained = table[table.step == "pretrain"]
+    return pretrained[column].astype(float).mean() if len(pretrained) else float("nan")
+
+
+def end_to_end(table, **point):
+    """The rows of the proposed end-to-end models that match the point (pool, ratio, bandwidth, …)."""
+    chosen = table[(table.step == "end_to_end") & (table.variant == point.pop("variant", "proposed"))]
+    for column, value in point.items():
+        chosen = chosen[chosen[column] == value]
+    return chosen
+
+
+def matched(table):
+    """Only the points at which a model meets the SNR that it was trained for."""
+    return table[table.snr_db == table.train_snr_db]
+
+
+def pending(profile, rerun_stale=False, only=None):
+    """The runs still to do, in order: unfinished ones of the asked figures and what they need upstream."""
+    loaded = study.load(profile)
+    listed = {r.name: r for r in study.runs(loaded)}
+    wanted = set()
+    for item in listed.values():
+        asked = only is None or any(figure.startswith(only) for figure in item.figures)
+        again = rerun_stale and is_stale(loaded, item)
+        if asked and (again or not run.finished(run.folder_of(loaded, item.name))):
+            wanted.add(item.name)
+    queue = list(wanted)
+    while queue:  # upstream weights that are not here have to be made again
+        for up in listed[queue.pop()].upstream:
+            if up not in wanted and not run.finished(run.folder_of(loaded, up), weights=True):
+                wanted.add(up)
+                queue.append(up)
+    return [item for item in listed.values() if item.name in wanted]
+
+
+def is_stale(loaded, item):
+    """Whether a finished result no longer fits today's code, parameters or upstream results."""
+    from lib import provenance
+
+    folder = run.folder_of(loaded, item.name)
+    return run.finished(folder) and run.read_result(folder)["hash"] != provenance.fingerprint(loaded, item)
+
+
+def stale(profile):
+    """Names of the finished runs whose hash no longer matches, and of results that the study does not list."""
+    loaded = study.load(profile)
+    listed = {item.name: item for item in study.runs(loaded)}
+    folder = run.folder_of(loaded, "")
+    unknown = [name for file in sorted(folder.glob("*/*/result.json"))
+               if (name := str(file.parent.relative_to(folder))) not in listed]
+    return [name for name, item in listed.items() if is_stale(loaded, item)], unknown
+
+
+def figure_points(table, settings, figure):
+    """The points of Figure 4a, 4b or 5 with a `reading` and a curve `label`; attrs carry the dashed baseline."""
+    if figure == "figure5":
+        spec, point = settings.figure5, settings.figure5
+        chosen = end_to_end(table, pool=point.pool, ratio=point.ratio)
+        chosen = chosen[chosen.bandwidth.isin(point.bandwidths)].sort_values("bandwidth", ascending=False)
+        labels = [f"B = {b:.0f} (B/3072 = {b / 3072:.2f})" for b in chosen.bandwidth]
+        complete = ["bandwidth"]
+    else:
+        spec, point = settings.figure4, settings.figure4.panels[figure[-1]]
+        chosen = end_to_end(table, pool=point.pool, bandwidth=point.bandwidth)
+        chosen = chosen[chosen.ratio.isin(spec.ratios)].sort_values("ratio")
+        labels = [f"ratio {ratio:g}" for ratio in chosen.ratio]
+        complete = ["ratio"]
+    chosen = chosen.assign(label=labels)
+    fixed = chosen[chosen.train_snr_db == spec.fixed_snr_db].assign(reading="fixed")
+    own = matched(chosen).assign(reading="matched")
+    enough = own.groupby(complete).snr_db.nunique() >= 3 if len(own) else pd.Series(dtype=bool)
+    own = own[own[complete[0]].isin(enough[enough].index)]
+    points = pd.concat([own, fixed], ignore_index=True)[POINT + ["right_by_class"]]
+    points.attrs["baseline"] = baseline_accuracy(table)
+    return points
+
+
+POINT = ["run", "reading", "label", "pool", "ratio", "bandwidth", "train_snr_db", "seed", "snr_db", "draw",
+         "accuracy"]
+
+
+def accuracy_table(table, settings, figure):
+    """Accuracy in percent, a row per curve and reading, a column per SNR."""
+    points = figure_points(table, settings, figure)
+    pivot = points.pivot_table(index=["reading", "label"], columns="snr_db", values="accuracy", sort=False)
+    return (100 * pivot.astype(float)).round(1)
+
+
+def figure3(table, settings):
+    """All models of Figure 3 at its SNR: scheme, device MACs, symbols, accuracies, and which are selected.
+
+    Within the tolerance of the baseline on the selecting half of the test images, and not dominated (no model
+    of the scheme has fewer symbols and no more operations). The baseline's accuracy is that of the same half.
+    """
+    spec = settings.figure3
+    rows = table[table.step.isin(["end_to_end", "baselines"]) & (table.snr_db == spec.snr_db)]
+    rows = rows[(rows.variant == "proposed") | (rows.step == "baselines")]
+    rows = rows[(rows.train_snr_db == spec.snr_db) & (rows.seed == settings.seeds[0]) & (rows.scheme != "Separation")]
+    if spec.finite_blocklength:
+        rows = rows.assign(symbols=rows.symbols_finite.fillna(rows.symbols))
+    keys = ["scheme", "run", "pool", "ratio", "device_macs", "symbols"]
+    points = rows.groupby(keys, dropna=False)[["accuracy", "accuracy_selecting", "accuracy_reporting"]]
+    points = points.mean().reset_index()
+    least = baseline_accuracy(table, "accuracy_selecting_clean") - spec.tolerance
+    points["within"] = points.accuracy_selecting >= least
+    points["selected"] = False
+    for _, mine in points[points.within].groupby("scheme"):
+        for index, row in mine.iterrows():
+            others = mine.drop(index)
+            dominated = ((others.symbols <= row.symbols) & (others.device_macs <= row.device_macs)
+                         & ((others.symbols < row.symbols) | (others.device_macs < row.device_macs)))
+            points.loc[index, "selected"] = not dominated.any()
+    return points
+
+
+def step_table(table):
+    """Accuracy (%) after each step of every end-to-end model, clean and at its training SNR."""
+    once = table.drop_duplicates("run").set_index("run")
+    rows = []
+    for item in end_to_end(table.drop_duplicates("run")).itertuples():
+        point = {"pool": item.pool, "ratio": item.ratio, "seed": item.seed, "variant": item.variant}
+        prune = study.name("prune", **point) if item.ratio else study.name("pretrain", seed=item.seed)
+        autoencoder = item.run.replace("end_to_end/", "autoencoder/")
+        row = {"model": item.run.removeprefix("end_to_end/")}
+        for label, name in (("1 pretrain", study.name("pretrain", seed=item.seed)), ("2 prune", prune),
+                            ("3 autoencoder", autoencoder), ("4 end to end", item.run)):
+            for column, suffix in (("accuracy_clean", "clean"), ("accuracy_at_snr", "at SNR")):
+                if name in once.index and column in once and pd.notna(once.loc[name, column]):
+                    row[f"{label}, {suffix}"] = 100 * once.loc[name, column]
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def ablation_table(table, settings):
+    """Accuracy (%) over SNR of the variants of the ablations' point, the proposed scheme first."""
+    spec = settings.ablations
+    if spec is None:
+        return pd.DataFrame()
+    chosen = pd.concat([end_to_end(table, variant=variant, pool=spec.pool, ratio=spec.ratio, bandwidth=spec.bandwidth,
+                                   train_snr_db=spec.snr_db) for variant in ("proposed", *spec.variants)])
+    pivot = chosen.pivot_table(index="variant", columns="snr_db", values="accuracy", sort=False)
+    return (100 * pivot.astype(float)).reset_index()
+
+
+def provenance_table(table, settings):
+    """Where each run's numbers came from, and the command that computes it again."""
+    once = table.drop_duplicates("run")
+    return pd.DataFrame({
+        "run": once.run, "seed": once.seed, "commit": once.commit.str[:8], "device": once.device,
+        "seconds": once.seconds, "hash": once.hash,
+        "recompute with": "python -m lib.run " + settings.name + " " + once.run})
+
+
+def rate(settings, device):
+    """Image passes a second: of the study's finished runs on this kind of device, else measured for a moment."""
+    listed = {item.name: item for item in study.runs(settings)}
+    passes, seconds = 0.0, 0.0
+    for name, item in listed.items():
+        folder = run.folder_of(settings, name)
+        if run.finished(folder) and (origin := run.read_result(folder)["provenance"])["device"] == device:
+            passes += study.image_passes(settings, item)
+            seconds += (origin["seconds"] + START_UP) / max(1, os.cpu_count() // settings.threads_of(item.step))
+    return passes / seconds if passes else _measure(settings)
+
+
+def _measure(settings):
+    """Forward passes of one image a second, from three training steps (three passes each)."""
+    import torch
+
+    from lib import job, vgg
+
+    network = job.engine(settings).place(vgg.vgg16_bn(settings.classes, settings.network.width))
+    device = next(network.parameters()).device
+    images, times = torch.randn(64, 3, 32, 32, device=device), []
+    for _ in range(3):
+        began = time.perf_counter()
+        network(images).square().mean().backward()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - began)
+    return 3 * len(images) / min(times)
+
+
+def duration(seconds):
+    """Seconds as a person says them."""
+    minutes = max(1, round(seconds / 60))
+    return f"{minutes} min" if minutes < 100 else f"{minutes / 60:.1f} hours"

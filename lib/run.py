@@ -1,0 +1,132 @@
+"""One run: a notebook executed by papermill, finished atomically, with its provenance.
+
+    python -m lib.run STUDY RUN     e.g. quick end_to_end/pool2-r0.50-b2048-snr14.5-s0
+
+A run is finished when its result.json exists: it is written last, under another name, then renamed.
+"""
+
+import fcntl
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from lib import InputError, study
+
+ROOT = study.ROOT
+OUTPUT = "STUDY_OUTPUT"  # set for papermill's kernel; absent when a notebook is opened by hand
+
+
+def folder_of(loaded, name):
+    return ROOT / "outputs" / loaded.name / name
+
+
+def interactive_folder(loaded, name):
+    return ROOT / "outputs" / "interactive" / loaded.name / name
+
+
+def finished(folder, weights=False):
+    """Whether the run is done and, if asked, its weights are here (most are not committed)."""
+    return (folder / "result.json").exists() and (not weights or any(folder.glob("model*.safetensors")))
+
+
+def find(loaded, name, weights=True):
+    """The folder of a finished run (with weights): of the study, else (by hand) interactive; None if neither."""
+    folders = [folder_of(loaded, name)]
+    if "interactive" in os.environ.get(OUTPUT, "interactive"):
+        folders.append(interactive_folder(loaded, name))
+    return next((folder for folder in folders if finished(folder, weights)), None)
+
+
+def execute(loaded, profile, run, folder=None):
+    """Run a notebook with papermill in `folder`, resuming it, unless it is finished; True if it ran."""
+    import papermill
+    from traitlets.config import Config
+
+    folder = folder or folder_of(loaded, run.name)
+    notebook = ROOT / "notebooks" / f"{run.notebook}.ipynb"
+    if not notebook.exists():
+        raise InputError(f"There is no notebook {notebook}.")
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # an orphan of a killed study may still be at it
+        partial = folder / "notebook.partial.ipynb"
+        threads = str(loaded.threads_of(run.step))
+        os.environ.update({OUTPUT: str(folder), "OMP_WAIT_POLICY": "passive", "OMP_NUM_THREADS": threads})
+        try:
+            papermill.execute_notebook(
+                notebook, partial, {"study": str(profile), **run.parameters}, kernel_name="python3",
+                cwd=ROOT / "notebooks", log_output=True, progress_bar=False,
+                config=Config(KernelManager={"transport": "ipc"}),  # no sockets that others on the machine can read
+                stdout_file=sys.stdout, stderr_file=sys.stderr)
+        finally:
+            del os.environ[OUTPUT]
+        os.replace(partial, folder / "notebook.ipynb")
+        os.replace(folder / "result.partial.json", folder / "result.json")
+        for checkpoint in folder.glob("checkpoint*.pt"):
+            checkpoint.unlink()
+
+
+def report(loaded, profile, notebook):
+    """Execute a figure or claims notebook into outputs/<profile>/report/; the claims also as index.html."""
+    import nbformat
+    import papermill
+    from nbconvert import HTMLExporter
+
+    folder = folder_of(loaded, "report")
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f"{notebook}.partial.ipynb"
+    papermill.execute_notebook(ROOT / "notebooks" / f"{notebook}.ipynb", partial, {"study": str(profile)},
+                               kernel_name="python3", cwd=ROOT / "notebooks", progress_bar=False)
+    os.replace(partial, folder / f"{notebook}.ipynb")
+    if notebook == "20_claims":
+        exporter = HTMLExporter(exclude_input=True, exclude_output_prompt=True)
+        page, _ = exporter.from_notebook_node(nbformat.read(folder / f"{notebook}.ipynb", 4))
+        replace(folder / "index.html", lambda path: path.write_text(page))
+
+
+def replace(path, write):
+    """Write a file under another name, then rename it: it is whole or not there."""
+    partial = path.with_name(path.name + ".partial")
+    write(partial)
+    os.replace(partial, path)
+
+
+def read_result(folder):
+    return json.loads((Path(folder) / "result.json").read_text())
+
+
+def write_json(path, content):
+    replace(path, lambda partial: partial.write_text(json.dumps(content, indent=1) + "\n"))
+
+
+def main(arguments):
+    if len(arguments) != 2:
+        raise InputError("usage: python -m lib.run STUDY RUN")
+    profile, name = arguments
+    loaded = study.load(profile)
+    if name.startswith("report/"):
+        report(loaded, profile, name.removeprefix("report/"))
+        return
+    listed = {run.name: run for run in study.runs(loaded)}
+    if name not in listed:
+        raise InputError(f"The study {loaded.name} has no run {name}.")
+    from lib import results
+
+    began = time.monotonic()
+    execute(loaded, profile, listed[name])
+    done = sum(finished(folder_of(loaded, other)) for other in listed)
+    left = [item for item in listed.values() if not finished(folder_of(loaded, item.name))]
+    device = read_result(folder_of(loaded, name))["provenance"]["device"]
+    seconds = sum(study.image_passes(loaded, item) for item in left) / results.rate(loaded, device)
+    print(f"[{done}/{len(listed)}] {name}: {time.monotonic() - began:.0f} s; "
+          + (f"about {results.duration(seconds)} left" if left else "all runs are done"), flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except InputError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,162 @@
+"""One run of another scheme: train it where it is trained, count what it costs, measure its accuracy over SNR.
+
+Each function takes a job whose parameters say which model, and returns (metrics, evaluation, history or None).
+A digital scheme is designed for one SNR, decodes without error from there on and fails below.
+"""
+
+import math
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+
+from lib import InputError, baselines, codec, digital, evaluation, flops, pruning, vgg
+from lib.data import balanced_halves
+
+NAMES = {"png": "PNG", "jpeg": "JPEG", "webp": "WebP", "bottlenet": "BottleNet", "bottlenet_plus": "BottleNet++",
+         "jalad": "JALAD", "two_step": "Two-step pruning", "deepjscc": "DeepJSCC image", "separation": "Separation"}
+LEARNING_IMAGES = 2000  # training images from which quantisers and code tables are learned
+
+
+def measure(job):
+    """Run the scheme that the job names; raises InputError for an unknown one or a missing parameter."""
+    scheme = job.run.parameters["scheme"]
+    needed = {"jpeg": ["level"], "webp": ["level"], "bottlenet": ["pool", "level"], "jalad": ["pool", "level"],
+              "bottlenet_plus": ["pool", "bandwidth"], "two_step": ["pool", "ratio", "level"],
+              "deepjscc": ["bandwidth"], "separation": ["pool", "ratio", "bandwidth"]}.get(scheme, [])
+    missing = [name for name in needed if job.run.parameters.get(name) is None]
+    if scheme not in NAMES or missing:
+        raise InputError(f"The scheme {scheme!r} needs {' and '.join(missing)}." if missing else
+                         f"The scheme must be one of {', '.join(NAMES)}, not {scheme!r}.")
+    function = {"png": picture, "jpeg": picture, "webp": picture, "bottlenet": bottlenet, "jalad": jalad,
+                "bottlenet_plus": jscc, "deepjscc": jscc, "two_step": two_step, "separation": separation}[scheme]
+    metrics, points, history = function(job, **job.run.parameters)
+    return {"scheme": NAMES[scheme], **metrics}, points, history
+
+
+def picture(job, scheme, snr_db, level=None, **_):
+    """The image as a file at capacity; the whole network on the edge, no operation on the device."""
+    images = job.data
+    size, decoded = digital.image_bytes(images.test_images, scheme.upper(), level)
+    logits = evaluation.forward(job.network(), decoded, images.normalise, engine=job.engine)
+    return _digital(job, logits, 8 * size, snr_db, device_macs=0)
+
+
+def jalad(job, pool, level, snr_db, **_):
+    """JALAD [5]: the unpruned split's features, quantised to `level` bits and entropy coded."""
+    return _coded_features(job, job.network(), pool, level, snr_db, None)
+
+
+def two_step(job, pool, level, snr_db, ratio, **_):
+    """Two-step pruning [14]: pruned for computation (upstream), then half of the split layer for transmission."""
+    images, network = job.data, job.network()
+    chosen = torch.randperm(len(images.train_images), generator=torch.Generator().manual_seed(job.seed))
+    batches = [(images.normalise(images.train_images[part].to(job.engine.device)),
+                images.train_labels[part].to(job.engine.device))
+               for part in chosen[:job.study.prune.score_images].split(250)]
+    scores = pruning.taylor_scores(job.engine.place(network), batches, pool)
+    network = digital.prune_split_layer(network, pool, scores, vgg.channels_at(network, pool) // 2)
+    history = job.fit(network, images.train_images, images.train_labels, F.cross_entropy, job.study.prune.training,
+                      prepare=images.normalise, augmented=True)
+    return _coded_features(job, network, pool, level, snr_db, history)
+
+
+def _coded_features(job, network, pool, level, snr_db, history):
+    images, (device, edge) = job.data, vgg.split(network, pool)
+    known = evaluation.forward(device, images.train_images[:LEARNING_IMAGES], images.normalise, engine=job.engine)
+    features = evaluation.forward(device, images.test_images, images.normalise, engine=job.engine)
+    received, bits = digital.jalad(features, level, known)
+    metrics, points, _ = _digital(job, evaluation.forward(edge, received, engine=job.engine), bits.mean().item(),
+                                  snr_db, flops.count_macs(device, (3, 32, 32)))
+    return metrics, points, history
+
+
+def bottlenet(job, pool, level, snr_db, **_):
+    """BottleNet [6] with `level` reduced channels; symbols with and without JPEG's header, which never changes."""
+    network, images = job.network(), job.data
+    link = baselines.BottleNet(pool, vgg.channels_at(network, pool), level)
+    pipeline = codec.Pipeline(network, pool, link)
+    history = _train(job, pipeline)
+    latent = evaluation.forward(torch.nn.Sequential(pipeline.device_half, link.encoder), images.test_images,
+                                images.normalise, engine=job.engine)
+    whole, payload = (8 * sizes.double().mean().item() for sizes in link.channel.sizes(latent))
+    logits = evaluation.forward(pipeline, images.test_images, images.normalise, engine=job.engine)
+    macs = flops.count_macs(pipeline.device_half, (3, 32, 32))
+    metrics, points, _ = _digital(job, logits, payload, snr_db,
+                                  macs + flops.count_macs(link.encoder, pipeline.feature_shape()))
+    return {**metrics, "symbols_with_header": _symbols(whole, snr_db)}, points, history
+
+
+def jscc(job, scheme, bandwidth, snr_db, pool=None, **_):
+    """BottleNet++ [7], or the image itself through DeepJSCC [8]: analogue symbols over our channel."""
+    network, images = job.network(), job.data
+    if scheme == "deepjscc":
+        link = baselines.image_link(bandwidth, snr_db, gdn=False)  # as in [8]
+        pipeline, shape, macs = baselines.ImagePipeline(network, link), (3, 32, 32), 0
+        first = [job.fit(link, images.train_images, None, F.mse_loss, job.study.baselines.frozen, stage="-image",
+                         prepare=images.normalise, augmented=True).assign(phase=0)]
+    else:
+        link = baselines.bottlenet_plus(pool, vgg.channels_at(network, pool), bandwidth, snr_db)
+        pipeline = codec.Pipeline(network, pool, link)
+        shape, macs, first = pipeline.feature_shape(), flops.count_macs(pipeline.device_half, (3, 32, 32)), []
+    history = pd.concat([*first, _train(job, pipeline)], ignore_index=True)
+    points = evaluation.over_snr(  # BottleNet++'s encoder sees the SNR, so only the device half is shared
+        pipeline.device_half, lambda features: pipeline.edge_half(link(features)), link.channel, images.test_images,
+        images.test_labels, images.normalise, job.study.snrs_db(snr_db), job.study.evaluation.draws, engine=job.engine)
+    return ({"symbols": bandwidth, "symbols_finite": bandwidth,
+             "device_macs": macs + flops.count_macs(link.encoder, shape),
+             "accuracy_at_snr": points[points.snr_db == snr_db].accuracy.mean()}, points, history)
+
+
+def separation(job, pool, ratio, bandwidth, snr_db, **_):
+    """Our pruned split's features, quantised and sent at capacity for each SNR in turn, known in advance.
+
+    A row of the evaluation is a design of its own for that SNR, right from there on and chance below.
+    """
+    images, network = job.data, job.network()
+    device, edge = vgg.split(network, pool)
+    code = digital.feature_code(evaluation.forward(device, images.train_images[:LEARNING_IMAGES], images.normalise,
+                                                   engine=job.engine))
+    features = evaluation.forward(device, images.test_images, images.normalise, engine=job.engine)
+    rows = []
+    for design in job.study.snrs_db(snr_db):
+        received, _ = digital.separation(features, bandwidth, design, code)
+        logits = None if received is None else evaluation.forward(edge, received, engine=job.engine)
+        rows.append(_point(job, logits, design))
+    points = pd.DataFrame(rows)
+    macs = flops.count_macs(device, (3, 32, 32))
+    return ({"symbols": bandwidth, "symbols_finite": bandwidth, "device_macs": macs,
+             "accuracy_at_snr": points[points.snr_db == snr_db].accuracy.mean()}, points, None)
+
+
+def _train(job, pipeline):
+    images, spec = job.data, job.study.baselines
+    return baselines.train_in_phases(
+        pipeline, images.train_images, images.train_labels, spec.frozen, spec.everything, seed=job.seed,
+        engine=job.engine, checkpoint=job.folder / "checkpoint.pt", key=job.fingerprint, prepare=images.normalise,
+        augmented=True, report=job.say)
+
+
+def _digital(job, logits, bits, snr_db, device_macs):
+    """Metrics and the cliff over SNR of a digital scheme that is designed for `snr_db`."""
+    points = pd.DataFrame([_point(job, logits if snr >= snr_db else None, snr) for snr in job.study.snrs_db(snr_db)])
+    return ({"bits": bits, "symbols": _symbols(bits, snr_db), "symbols_finite": _symbols(bits, snr_db, True),
+             "device_macs": device_macs, "accuracy_at_snr": points[points.snr_db == snr_db].accuracy.mean()},
+            points, None)
+
+
+def _symbols(bits, snr_db, finite=False):
+    return int(digital.symbols_for_bits(math.ceil(bits), snr_db, finite))
+
+
+def _point(job, logits, snr_db):
+    """A row of an evaluation table; without logits, chance."""
+    labels, classes = job.data.test_labels, job.study.classes
+    if logits is None:
+        chance = {name: 1 / classes for name in ("accuracy", "accuracy_selecting", "accuracy_reporting")}
+        return {"snr_db": snr_db, "draw": 0, **chance, "right_by_class": None}
+    right, selects = logits.argmax(1).cpu() == labels, balanced_halves(labels)
+    return {"snr_db": snr_db, "draw": 0, "accuracy": right.float().mean().item(),
+            "accuracy_selecting": right[selects].float().mean().item(),
+            "accuracy_reporting": right[~selects].float().mean().item(),
+            "right_by_class": " ".join(map(str, torch.bincount(labels[right], minlength=classes).tolist()))}

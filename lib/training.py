@@ -1,0 +1,130 @@
+"""The one training loop, for all four steps (Sec. II-D) and for the baselines."""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from lib import data
+from lib.codec import GDN
+from lib.schedule import Schedule  # noqa: F401, the type of `schedule` below
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Where and how arithmetic runs; `compile` and bfloat16 pay on a GPU only."""
+
+    device: torch.device = torch.device("cpu")
+    bfloat16: bool = False
+    compile: bool = False
+
+    def autocast(self):
+        """The precision context of a forward pass."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
+
+    def place(self, module):
+        """The module on the device, channels last where that is faster."""
+        return module.to(self.device, memory_format=torch.channels_last) if self.device.type == "cuda" else module
+
+
+CPU = Engine()
+
+
+def fit(model, inputs, targets, loss, schedule, *, seed, prepare=torch.Tensor.float, augmented=False,
+        evaluate=None, checkpoint=None, key=None, engine=CPU, report=print):
+    """Train `model` in place and return its learning curve, one row an epoch.
+
+    `inputs` [N, ...] are batched, augmented if asked (uint8 images), prepared (to float) and fed; `targets`
+    [N, ...] likewise, None meaning the prepared inputs themselves. `evaluate()` adds columns to the curve.
+    The random numbers of an epoch depend on the seed and the epoch alone, and a `checkpoint` (a path) that
+    carries this `key` is resumed, so a broken run ends with the numbers of an unbroken one.
+    Raises FloatingPointError when the loss is not finite. `loss(output, target)` is a mean over the batch.
+    """
+    model = engine.place(model)
+    inputs = inputs.to(engine.device)
+    targets = None if targets is None else targets.to(engine.device)
+    images = min(schedule.images_per_epoch or len(inputs), len(inputs))
+    batches = -(-images // schedule.batch_size)
+    optimizer = _optimizer(model, schedule)
+    scheduler = _scheduler(optimizer, schedule, batches)
+    history = _resume(checkpoint, key, model, optimizer, scheduler, engine.device)
+    step = torch.compile(model) if engine.compile else model
+
+    for epoch in range(len(history), schedule.epochs):
+        start = time.perf_counter()
+        generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
+        torch.manual_seed(seed * 100_003 + epoch)  # the channel's noise
+        order = torch.randperm(len(inputs), generator=generator)[:images].to(engine.device)
+        choices = data.draw_augmentation(images, generator).to(engine.device) if augmented else None
+        model.train()
+        total = torch.zeros((), device=engine.device)
+        for first in range(0, images, schedule.batch_size):
+            chosen = order[first:first + schedule.batch_size]
+            batch = inputs[chosen]
+            if augmented:
+                batch = data.augment(batch, choices[first:first + schedule.batch_size])
+            batch = prepare(batch)
+            target = batch if targets is None else targets[chosen]
+            with engine.autocast():
+                value = loss(step(batch), target)
+            optimizer.zero_grad(set_to_none=True)
+            value.backward()
+            optimizer.step()
+            scheduler.step()
+            total += value.detach() * len(chosen)
+        mean = total.item() / images
+        if not torch.isfinite(total):
+            raise FloatingPointError(f"The training loss is not finite after epoch {epoch + 1} "
+                                     f"(learning rate {schedule.lr}): training has diverged.")
+        seconds = time.perf_counter() - start
+        history.append({"epoch": epoch + 1, "loss": mean, **(evaluate() if evaluate else {}),
+                        "lr": scheduler.get_last_lr()[0], "seconds": round(seconds, 2)})
+        report(f"epoch {epoch + 1}/{schedule.epochs}: " + ", ".join(
+            f"{name} {value:.4g}" for name, value in history[-1].items() if name != "epoch")
+            + f", {images / seconds:.0f} images/s")
+        _save(checkpoint, key, model, optimizer, scheduler, history)
+    model.eval()
+    return pd.DataFrame(history)
+
+
+def _optimizer(model, schedule):
+    """L2 on every parameter but GDN's β and γ, which it would pull to zero."""
+    exempt = {id(p) for module in model.modules() if isinstance(module, GDN) for p in module.parameters()}
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    groups = [{"params": [p for p in trainable if id(p) not in exempt], "weight_decay": schedule.weight_decay},
+              {"params": [p for p in trainable if id(p) in exempt], "weight_decay": 0.0}]
+    groups = [group for group in groups if group["params"]]
+    if schedule.optimizer == "adam":
+        return torch.optim.Adam(groups, schedule.lr)
+    return torch.optim.SGD(groups, schedule.lr, schedule.momentum, nesterov=schedule.nesterov)
+
+
+def _scheduler(optimizer, schedule, batches):
+    if schedule.decay == "one_cycle":
+        return torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, schedule.lr, total_steps=max(2, schedule.epochs * batches) + 1, cycle_momentum=False)
+    milestones = [epoch * batches for epoch in schedule.milestones] if schedule.decay == "step" else []
+    return torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, schedule.gamma)
+
+
+def _resume(checkpoint, key, model, optimizer, scheduler, device):
+    if checkpoint is None or not Path(checkpoint).exists():
+        return []
+    state = torch.load(checkpoint, map_location=device, weights_only=True)
+    if state["key"] != key:
+        return []
+    for part, name in ((model, "model"), (optimizer, "optimizer"), (scheduler, "scheduler")):
+        part.load_state_dict(state[name])
+    return state["history"]
+
+
+def _save(checkpoint, key, model, optimizer, scheduler, history):
+    if checkpoint is None:
+        return
+    partial = Path(f"{checkpoint}.partial")
+    torch.save({"key": key, "model": model.state_dict(), "optimizer": optimizer.state_dict(),
+                "scheduler": scheduler.state_dict(), "history": history}, partial)
+    os.replace(partial, checkpoint)

@@ -1,0 +1,70 @@
+"""VGG16 with batch normalisation for 32×32 images, and its five splits (Sec. II-B)."""
+
+from torch import nn
+
+from lib import InputError
+from lib.geometry import BLOCKS, POOLS, widths
+
+
+class VGG(nn.Module):
+    """13 × (convolution, batch norm, ReLU) in 5 blocks, each ended by max pooling, then three linear layers."""
+
+    def __init__(self, channels, num_classes):
+        super().__init__()
+        layers, inputs, rest = [], 3, iter(channels)
+        for convolutions in BLOCKS:
+            for _ in range(convolutions):
+                filters = next(rest)
+                layers += [nn.Conv2d(inputs, filters, 3, padding=1), nn.BatchNorm2d(filters), nn.ReLU(inplace=True)]
+                inputs = filters
+            layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers)
+        self.classifier = nn.Sequential(
+            nn.Flatten(), nn.Linear(channels[-1], 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(),
+            nn.Linear(512, num_classes))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                mode = "fan_out" if isinstance(module, nn.Conv2d) else "fan_in"
+                nn.init.kaiming_normal_(module.weight, mode=mode)
+                nn.init.zeros_(module.bias)
+
+    def forward(self, x):
+        """Images [N, 3, 32, 32] to logits [N, classes]."""
+        return self.classifier(self.features(x))
+
+
+def vgg16_bn(num_classes=100, width=1.0, channels=None):
+    """The network with He initialisation; `width` scales the convolutions only.
+
+    `channels`, 13 counts, rebuilds a pruned network instead.
+    """
+    return VGG(channels or widths(width), num_classes)
+
+
+def channels(model):
+    """The number of filters of each of the 13 convolutions."""
+    return [module.out_channels for module in model.features if isinstance(module, nn.Conv2d)]
+
+
+def channels_at(model, pool):
+    """The number of channels of the feature map at the split."""
+    return list(convolutions(model, pool).values())[-1].out_channels
+
+
+def split(model, pool):
+    """(device, edge) after pooling 1..5; both share the model's weights, and edge(device(x)) == model(x)."""
+    end = split_index(model, pool)
+    return model.features[:end], nn.Sequential(*model.features[end:], model.classifier)
+
+
+def split_index(model, pool):
+    """How many modules of `model.features` stand before the split, the pooling included."""
+    if pool not in POOLS:
+        raise InputError(f"The split must be after pooling 1 to 5, not {pool!r}.")
+    return [i for i, module in enumerate(model.features) if isinstance(module, nn.MaxPool2d)][pool - 1] + 1
+
+
+def convolutions(model, pool):
+    """{path in named_modules(): convolution} for the layers before the split, in order."""
+    return {f"features.{i}": module for i, module in enumerate(model.features[:split_index(model, pool)])
+            if isinstance(module, nn.Conv2d)}

@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# The one entry point: makes the environment when it is missing, then runs what is asked.
+set -euo pipefail
+cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
+
+usage() {
+    cat <<'EOF'
+./run_all.sh [quick|desk|paper] [--jobs N] [--only FIGURE] [--dry-run] [--rerun-stale]
+                              run a study (quick, if none is named): results, figures, report
+./run_all.sh setup            make the environment alone; every other command does it when needed
+./run_all.sh test [...]       run the tests; arguments go to pytest
+./run_all.sh verify           say which results under outputs/ no longer fit the code and parameters
+./run_all.sh report [PROFILE] write the report again from the results there are
+./run_all.sh bench            measure speed on this machine
+
+The environment is the active conda environment, unless that is base, or else .venv.
+PYTHON names the Python (3.11 or newer) that .venv is made with; python3 if unset.
+EOF
+}
+
+conda=false
+env=.venv
+if [[ -n ${CONDA_PREFIX:-} && ${CONDA_DEFAULT_ENV:-base} != base ]]; then
+    conda=true
+    env=$CONDA_PREFIX
+fi
+python=$env/bin/python
+stamp=$env/device-edge-inference.stamp
+
+checksum() { cat requirements.txt requirements.lock | cksum; }
+
+# The stamp is written last, so an environment that has one is whole.
+ready() { [[ -x $python && -f $stamp && $(<"$stamp") == "$(checksum)" ]]; }
+
+make_venv() {
+    local base=${PYTHON:-python3}
+    if ! "$base" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+        echo "run_all.sh needs Python 3.11 or newer, and $base is" \
+            "$("$base" --version 2>/dev/null || echo not there); name another one with PYTHON=..."
+        exit 2
+    fi
+    echo "Making .venv: some minutes, once."
+    "$base" -m venv --clear .venv
+    "$python" -m pip install --quiet --require-hashes --no-deps -r requirements.lock
+    # Not in the lock, because its builds (CPU, CUDA) differ; uv.toml says more.
+    "$python" -m pip install torch --constraint requirements.txt
+}
+
+setup() (
+    if command -v flock >/dev/null; then # two calls at once: the second waits, then finds it made
+        exec 9<requirements.lock
+        flock --nonblock 9 || { echo "Waiting for another set-up to end." && flock 9; }
+    fi
+    if ready; then return; fi
+    rm -f "$stamp"
+    if $conda; then
+        "${CONDA_EXE:-conda}" env update -p "$CONDA_PREFIX" -f environment.yml
+    else
+        make_venv
+    fi
+    checksum >"$stamp"
+)
+
+for argument in "$@"; do
+    case $argument in -h | --help) usage && exit ;; esac
+done
+ready || setup >&2
+case ${1:-quick} in
+    setup) ;;
+    test) exec "$python" -m pytest "${@:2}" ;;
+    *) exec "$python" -m lib "${@:-quick}" ;;
+esac
