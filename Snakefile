@@ -46,6 +46,7 @@ rule run:
     resources:
         gpu=GPU,
     retries: 1
+    priority: lambda wildcards: len(LISTED) - list(LISTED).index(wildcards.run)  # the study's order
     shell:
         "{sys.executable} -m lib.run {PROFILE:q} {wildcards.run:q}"
 

@@ -22,7 +22,8 @@ def main(arguments):
     if options.jobs is not None and options.jobs < 1:
         raise InputError("--jobs must be at least 1.")
     if options.only and not options.only.startswith(("figure3", "figure4", "figure5", "ablations")):
-        raise InputError(f"--only takes figure3, figure4, figure4a, figure4b, figure5 or ablations, not {options.only!r}.")
+        raise InputError("--only takes figure3, figure4, figure4a, figure4b, figure5 or ablations, "
+                         f"not {options.only!r}.")
     if options.profile and options.what not in ("verify", "report"):
         raise InputError(f"Only one study at a time: {options.what!r} and {options.profile!r} were given.")
     if options.what == "verify":
@@ -51,16 +52,18 @@ def compute(profile, options):
         for item in todo:
             print(f"  {item.name}")
         return 0
-    data_ready(loaded)
+    ready(loaded, todo)
     code = snakemake(profile, options)
     if code == 0:
         print(f"The report is outputs/{loaded.name}/report/index.html", flush=True)
     return code
 
 
-def data_ready(loaded):
-    """Fail before anything starts when the data set is missing or damaged."""
+def ready(loaded, todo):
+    """Fail before anything starts when a notebook or the data set is missing or damaged."""
     from lib import data
+    for notebook in {item.notebook for item in todo} | set(study.REPORT):
+        run.notebook_file(notebook)
     for split in ("train", "test"):
         data.load(loaded.data.name, loaded.data.root, split)
 
@@ -70,7 +73,8 @@ def remaining(loaded, todo):
     from lib import provenance
 
     passes = sum(study.image_passes(loaded, item) for item in todo)
-    return f"about {results.duration(passes / results.rate(loaded, provenance.device()))} on this machine" if todo else "nothing left"
+    seconds = passes / results.rate(loaded, provenance.device())
+    return f"about {results.duration(seconds)} on this machine" if todo else "nothing left"
 
 
 def snakemake(profile, options, report_only=False):

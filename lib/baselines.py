@@ -170,7 +170,7 @@ def train_in_phases(pipeline, images, labels, frozen, everything, checkpoint=Non
     for phase, schedule in enumerate((frozen, everything), 1):
         for half in (pipeline.device_half, pipeline.edge_half):
             half.requires_grad_(phase == 2)
-        path = checkpoint and f"{checkpoint}.phase{phase}"
+        path = checkpoint and checkpoint.with_name(f"{checkpoint.stem}-phase{phase}{checkpoint.suffix}")
         curves.append(training.fit(pipeline, images, labels, F.cross_entropy, schedule, checkpoint=path,
                                    **options).assign(phase=phase))
     return pd.concat(curves, ignore_index=True)

@@ -136,7 +136,8 @@ def _c9(points):
         return UNMEASURED, "needs BottleNet++ and BottleNet"
     if theirs.empty or ours.empty:
         return UNRESOLVED, "no model of " + ("theirs" if theirs.empty else "ours") + " is within the tolerance"
-    beaten = [((ours.symbols < row.symbols) & (ours.device_macs < row.device_macs)).any() for row in theirs.itertuples()]
+    beaten = [((ours.symbols < row.symbols) & (ours.device_macs < row.device_macs)).any()
+              for row in theirs.itertuples()]
     return REPRODUCED if all(beaten) else NOT, f"{sum(beaten)} of {len(beaten)} selected points of theirs are dominated"
 
 

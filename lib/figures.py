@@ -1,5 +1,7 @@
 """Every picture of the study, one style throughout; each figure is stored as PNG, SVG and the CSV behind it."""
 
+import os
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -76,8 +78,11 @@ def filters_left(before, after, pool):
     axis.legend()
 
 
-def accuracy_over_snr(points, baseline, profile, title="", axis=None):
-    """Curves of `points` (columns label, snr_db, accuracy; bands span draws and seeds) and the dashed baseline."""
+def accuracy_over_snr(points, baseline, profile, title="", axis=None, separation=None):
+    """Curves of `points` (columns label, snr_db, accuracy; bands span draws and seeds) and the dashed baseline.
+
+    `separation` has the same columns: dotted, in the colour of the curve of the same label.
+    """
     import seaborn as sns
 
     axis = axis or plt.subplots()[1]
@@ -85,6 +90,11 @@ def accuracy_over_snr(points, baseline, profile, title="", axis=None):
     sns.lineplot(points.assign(accuracy=100 * points.accuracy), x="snr_db", y="accuracy", hue="label", style="label",
                  hue_order=labels, style_order=labels, markers=list(MARKERS[:len(labels)]), dashes=False,
                  errorbar=("pi", 100), palette=list(COLORS[:len(labels)]), ax=axis)
+    for number, label in enumerate(labels if separation is not None else []):
+        mine = separation[separation.label == label].sort_values("snr_db")
+        if len(mine):
+            axis.plot(mine.snr_db, 100 * mine.accuracy, ls=":", color=COLORS[number], label=f"{label}: separation",
+                      drawstyle="steps-post" if (mine.reading == "fixed").all() else "default")
     if baseline == baseline:
         axis.axhline(100 * baseline, color="k", ls="--", lw=1, label="unpruned, no channel")
     axis.set(xlabel="SNR (dB), on real symbols", ylabel="test accuracy (%)", title=f"{title} [{profile}]".strip())
@@ -92,8 +102,10 @@ def accuracy_over_snr(points, baseline, profile, title="", axis=None):
     return axis
 
 
-def _panels(data, settings, stem, title):
+def _panels(table, settings, stem, title):
     """One axis a reading (matched, fixed), stored under `stem`."""
+    data, separation = (points(table, settings, stem) for points in (
+        results.figure_points, results.separation_points))
     readings = [reading for reading in ("matched", "fixed") if (data.reading == reading).any()]
     if not readings:
         print(f"{stem}: not measured yet at the profile {settings.name}")
@@ -102,21 +114,24 @@ def _panels(data, settings, stem, title):
     baseline = data.attrs["baseline"]
     for axis, reading in zip(axes.flat, readings, strict=True):
         text = {"matched": "a model trained for each SNR", "fixed": "one model, trained at 14.5 dB"}[reading]
-        accuracy_over_snr(data[data.reading == reading], baseline, settings.name, f"{title}\n{reading}: {text}", axis)
-    save(figure, settings, stem, data.drop(columns="right_by_class"))
+        accuracy_over_snr(data[data.reading == reading], baseline, settings.name, f"{title}\n{reading}: {text}", axis,
+                          separation[separation.reading == reading])
+    behind = [data.drop(columns="right_by_class").assign(scheme=results.PROPOSED),
+              separation.assign(scheme="Separation")]
+    save(figure, settings, stem, pd.concat(behind).assign(baseline=baseline))
 
 
 def figure4(table, settings, panel):
     """Figure 4a or 4b: accuracy over SNR by pruning ratio."""
     point = settings.figure4.panels[panel]
-    _panels(results.figure_points(table, settings, f"figure4{panel}"), settings, f"figure4{panel}",
+    _panels(table, settings, f"figure4{panel}",
             f"Figure 4{panel}: B = {point.bandwidth}, after pooling {point.pool}")
 
 
 def figure5(table, settings):
     """Figure 5: accuracy over SNR by bandwidth."""
     point = settings.figure5
-    _panels(results.figure_points(table, settings, "figure5"), settings, "figure5",
+    _panels(table, settings, "figure5",
             f"Figure 5: after pooling {point.pool}, pruning ratio {point.ratio:g}")
 
 
@@ -146,8 +161,9 @@ def figure3(points, settings):
 
 
 def save(figure, settings, stem, data):
-    """Store a figure as PNG and SVG, and the numbers behind it as CSV."""
-    folder = run.folder_of(settings, "figures")
+    """Store a figure as PNG and SVG, and the numbers behind it as CSV; by hand, under outputs/interactive/."""
+    place = run.folder_of if run.OUTPUT in os.environ else run.interactive_folder
+    folder = place(settings, "figures")
     folder.mkdir(parents=True, exist_ok=True)
     data.to_csv(folder / f"{stem}.csv", index=False, float_format="%.6g")
     for suffix, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):

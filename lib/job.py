@@ -20,8 +20,10 @@ class Job:
         self.started = datetime.now(UTC)
         self.data = data.dataset(loaded.data.name, loaded.data.root)
         self.engine = engine(loaded)
+        self.data.mean, self.data.std = (t.to(self.engine.device) for t in (self.data.mean, self.data.std))
         self.seed = item.parameters["seed"]
         self.fingerprint = provenance.fingerprint(loaded, item)
+        self.key = provenance.fingerprint(loaded, item, with_code=False)
         self.folder.mkdir(parents=True, exist_ok=True)
         torch.set_num_threads(loaded.threads_of(item.step))
         torch.manual_seed(self.seed)
@@ -51,7 +53,7 @@ class Job:
     def fit(self, model, inputs, targets, loss, schedule, stage="", **options):
         """`training.fit` with this run's seed, engine and checkpoint; `stage` tells several fits apart."""
         return training.fit(model, inputs, targets, loss, schedule, seed=self.seed, engine=self.engine,
-                            checkpoint=self.folder / f"checkpoint{stage}.pt", key=self.fingerprint + stage,
+                            checkpoint=self.folder / f"checkpoint{stage}.pt", key=self.key + stage,
                             report=self.say, **options)
 
     @staticmethod
@@ -73,7 +75,7 @@ class Job:
             "parameters": study.resolved(self.study, self.run), "upstream": self.run.upstream,
             "channels": channels, "metrics": metrics,
             "evaluation": [] if evaluation is None else evaluation.to_dict("records"),
-            "provenance": provenance.record(self)}
+            "provenance": provenance.record(self, 0 if history is None else history.seconds.sum())}
         by_hand = OUTPUT not in os.environ
         write_json(self.folder / ("result.json" if by_hand else "result.partial.json"), result)
         return pd.Series(metrics, name=self.run.name).to_frame()

@@ -26,10 +26,13 @@ def digest(text):
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def fingerprint(loaded, item):
-    """A hash over what decides the run's numbers: parameters, code without comments, upstream hashes."""
+def fingerprint(loaded, item, with_code=True):
+    """A hash over what decides the run's numbers: parameters, code without comments, upstream hashes.
+
+    A checkpoint is told by the hash without the code, so that an edit does not cost a night of training.
+    """
     upstream = [finished_hash(loaded, name) for name in item.upstream]
-    content = [study.resolved(loaded, item), code(item.notebook), upstream]
+    content = [study.resolved(loaded, item), code(item.notebook) if with_code else None, upstream]
     return digest(json.dumps(content, sort_keys=True))
 
 
@@ -68,8 +71,8 @@ def _without_docstrings(tree):
     return tree
 
 
-def record(job):
-    """Who, when, where: enough to tell how a number came about."""
+def record(job, trained_seconds):
+    """Who, when, where: enough to tell how a number came about; of a resumed run, all its training counts."""
     ended = datetime.now(UTC)
     return {
         "commit": _git("rev-parse", "HEAD"),
@@ -80,7 +83,7 @@ def record(job):
         "versions": {"python": platform.python_version(),
                      **{name: importlib.metadata.version(name) for name in LIBRARIES if _installed(name)}},
         "start": job.started.isoformat(timespec="seconds"), "end": ended.isoformat(timespec="seconds"),
-        "seconds": round((ended - job.started).total_seconds(), 1),
+        "seconds": round(max((ended - job.started).total_seconds(), float(trained_seconds)), 1),
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
 
 

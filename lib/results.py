@@ -100,26 +100,41 @@ def stale(profile):
 
 def figure_points(table, settings, figure):
     """The points of Figure 4a, 4b or 5 with a `reading` and a curve `label`; attrs carry the dashed baseline."""
-    if figure == "figure5":
-        spec, point = settings.figure5, settings.figure5
-        chosen = end_to_end(table, pool=point.pool, ratio=point.ratio)
-        chosen = chosen[chosen.bandwidth.isin(point.bandwidths)].sort_values("bandwidth", ascending=False)
-        labels = [f"B = {b:.0f} (B/3072 = {b / 3072:.2f})" for b in chosen.bandwidth]
-        complete = ["bandwidth"]
-    else:
-        spec, point = settings.figure4, settings.figure4.panels[figure[-1]]
-        chosen = end_to_end(table, pool=point.pool, bandwidth=point.bandwidth)
-        chosen = chosen[chosen.ratio.isin(spec.ratios)].sort_values("ratio")
-        labels = [f"ratio {ratio:g}" for ratio in chosen.ratio]
-        complete = ["ratio"]
-    chosen = chosen.assign(label=labels)
+    chosen, spec, key = _curves(table, settings, figure, table[_is_proposed(table)])
     fixed = chosen[chosen.train_snr_db == spec.fixed_snr_db].assign(reading="fixed")
     own = matched(chosen).assign(reading="matched")
-    enough = own.groupby(complete).snr_db.nunique() >= 3 if len(own) else pd.Series(dtype=bool)
-    own = own[own[complete[0]].isin(enough[enough].index)]
+    enough = own.groupby(key).snr_db.nunique() >= 3 if len(own) else pd.Series(dtype=bool)
+    own = own[own[key].isin(enough[enough].index)]
     points = pd.concat([own, fixed], ignore_index=True)[POINT + ["right_by_class"]]
     points.attrs["baseline"] = baseline_accuracy(table)
     return points
+
+
+def separation_points(table, settings, figure):
+    """The same for the separation baseline: `matched`, a design for each SNR; `fixed`, the cliff of one design."""
+    chosen, spec, _ = _curves(table, settings, figure, table[table.scheme == "Separation"])
+    cliff = chosen.assign(reading="fixed")
+    design = cliff[cliff.snr_db == spec.fixed_snr_db].set_index("run").accuracy
+    works = cliff.snr_db >= spec.fixed_snr_db
+    cliff["accuracy"] = cliff.run.map(design).where(works, 1 / settings.classes)
+    return pd.concat([chosen.assign(reading="matched"), cliff], ignore_index=True)[POINT]
+
+
+def _is_proposed(table):
+    return (table.step == "end_to_end") & (table.variant == "proposed")
+
+
+def _curves(table, settings, figure, rows):
+    """The rows that belong to a figure, with curve labels; its specification; what tells its curves apart."""
+    if figure == "figure5":
+        spec = settings.figure5
+        rows = rows[(rows.pool == spec.pool) & (rows.ratio == spec.ratio) & rows.bandwidth.isin(spec.bandwidths)]
+        rows = rows.sort_values("bandwidth", ascending=False)
+        return rows.assign(label=[f"B = {b:.0f} (B/3072 = {b / 3072:.2f})" for b in rows.bandwidth]), spec, "bandwidth"
+    spec, point = settings.figure4, settings.figure4.panels[figure[-1]]
+    rows = rows[(rows.pool == point.pool) & (rows.bandwidth == point.bandwidth) & rows.ratio.isin(spec.ratios)]
+    rows = rows.sort_values("ratio")
+    return rows.assign(label=[f"ratio {ratio:g}" for ratio in rows.ratio]), spec, "ratio"
 
 
 POINT = ["run", "reading", "label", "pool", "ratio", "bandwidth", "train_snr_db", "seed", "snr_db", "draw",

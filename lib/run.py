@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -40,45 +41,60 @@ def find(loaded, name, weights=True):
 
 
 def execute(loaded, profile, run, folder=None):
-    """Run a notebook with papermill in `folder`, resuming it, unless it is finished; True if it ran."""
+    """Run a notebook with papermill in `folder`, from its last checkpoint; the result is written last."""
+    folder = folder or folder_of(loaded, run.name)
+    notebook = notebook_file(run.notebook)
+    folder.mkdir(parents=True, exist_ok=True)
+    partial, unfinished, result = (folder / name for name in (
+        "notebook.partial.ipynb", "result.partial.json", "result.json"))
+    before = result.stat().st_mtime_ns if result.exists() else None
+    with open(folder / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # an orphan of a killed study may still be at it
+        if result.exists() and result.stat().st_mtime_ns != before:
+            return  # and it has finished the run meanwhile
+        unfinished.unlink(missing_ok=True)
+        papermill_run(notebook, partial, folder, loaded.threads_of(run.step),
+                      {"study": str(profile), **run.parameters})
+        os.replace(partial, folder / "notebook.ipynb")
+        os.replace(unfinished, result)
+        for checkpoint in folder.glob("checkpoint*.pt"):
+            checkpoint.unlink()
+
+
+def notebook_file(name):
+    """The path of a notebook; InputError when there is none."""
+    path = ROOT / "notebooks" / f"{name}.ipynb"
+    if not path.exists():
+        raise InputError(f"There is no notebook {name} in {path.parent}.")
+    return path
+
+
+def papermill_run(notebook, output, folder, threads, parameters):
+    """Execute a notebook into `output`, its kernel told the folder of its results and its CPU threads."""
     import papermill
     from traitlets.config import Config
 
-    folder = folder or folder_of(loaded, run.name)
-    notebook = ROOT / "notebooks" / f"{run.notebook}.ipynb"
-    if not notebook.exists():
-        raise InputError(f"There is no notebook {notebook}.")
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # an orphan of a killed study may still be at it
-        partial = folder / "notebook.partial.ipynb"
-        threads = str(loaded.threads_of(run.step))
-        os.environ.update({OUTPUT: str(folder), "OMP_WAIT_POLICY": "passive", "OMP_NUM_THREADS": threads})
-        try:
+    os.environ.update({OUTPUT: str(folder), "OMP_WAIT_POLICY": "passive", "OMP_NUM_THREADS": str(threads)})
+    try:
+        # Sockets of this kernel alone, in a folder of its own: on TCP two kernels may race for a port.
+        with tempfile.TemporaryDirectory(prefix="kernel-") as sockets:
             papermill.execute_notebook(
-                notebook, partial, {"study": str(profile), **run.parameters}, kernel_name="python3",
-                cwd=ROOT / "notebooks", log_output=True, progress_bar=False,
-                config=Config(KernelManager={"transport": "ipc"}),  # no sockets that others on the machine can read
-                stdout_file=sys.stdout, stderr_file=sys.stderr)
-        finally:
-            del os.environ[OUTPUT]
-        os.replace(partial, folder / "notebook.ipynb")
-        os.replace(folder / "result.partial.json", folder / "result.json")
-        for checkpoint in folder.glob("checkpoint*.pt"):
-            checkpoint.unlink()
+                notebook, output, parameters, kernel_name="python3", cwd=ROOT / "notebooks", log_output=True,
+                progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr,
+                config=Config(KernelManager={"transport": "ipc", "ip": f"{sockets}/socket"}))
+    finally:
+        del os.environ[OUTPUT]
 
 
 def report(loaded, profile, notebook):
     """Execute a figure or claims notebook into outputs/<profile>/report/; the claims also as index.html."""
     import nbformat
-    import papermill
     from nbconvert import HTMLExporter
 
-    folder = folder_of(loaded, "report")
+    source, folder = notebook_file(notebook), folder_of(loaded, "report")
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f"{notebook}.partial.ipynb"
-    papermill.execute_notebook(ROOT / "notebooks" / f"{notebook}.ipynb", partial, {"study": str(profile)},
-                               kernel_name="python3", cwd=ROOT / "notebooks", progress_bar=False)
+    papermill_run(source, partial, folder, 1, {"study": str(profile)})
     os.replace(partial, folder / f"{notebook}.ipynb")
     if notebook == "20_claims":
         exporter = HTMLExporter(exclude_input=True, exclude_output_prompt=True)
@@ -102,6 +118,7 @@ def write_json(path, content):
 
 
 def main(arguments):
+    """One run, or one notebook of the report; prints progress over the whole study."""
     if len(arguments) != 2:
         raise InputError("usage: python -m lib.run STUDY RUN")
     profile, name = arguments
@@ -130,3 +147,10 @@ if __name__ == "__main__":
     except InputError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+    except Exception as error:
+        if type(error).__name__ not in ("PapermillExecutionError", "DeadKernelError"):
+            raise
+        print(f"{sys.argv[2]} failed: {getattr(error, 'ename', type(error).__name__)}: "
+              f"{getattr(error, 'evalue', error)} (the notebook so far is notebook.partial.ipynb in its folder)",
+              file=sys.stderr)
+        sys.exit(1)

@@ -133,7 +133,7 @@ def _train(job, pipeline):
     images, spec = job.data, job.study.baselines
     return baselines.train_in_phases(
         pipeline, images.train_images, images.train_labels, spec.frozen, spec.everything, seed=job.seed,
-        engine=job.engine, checkpoint=job.folder / "checkpoint.pt", key=job.fingerprint, prepare=images.normalise,
+        engine=job.engine, checkpoint=job.folder / "checkpoint.pt", key=job.key, prepare=images.normalise,
         augmented=True, report=job.say)
 
 

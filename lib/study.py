@@ -250,7 +250,8 @@ def runs(study, extra=(), baselines=()):
         trained = base if point["variant"] == "no_step3" else add("autoencoder", figure, [base], **point)
         add("end_to_end", figure, [trained], **point)
     for baseline in [*(study.baselines.runs if study.baselines else []), *baselines]:
-        parameters = {"seed": study.seeds[0], **{key: value for key, value in dict(baseline).items() if value is not None}}
+        given = {key: value for key, value in dict(baseline).items() if value is not None}
+        parameters = {"seed": study.seeds[0], **given}
         base = network("figure3", parameters.get("pool"), parameters.get("ratio", 0.0), parameters["seed"], "proposed")
         add("baselines", "figure3", [base], **parameters)
     return list(listed.values())
