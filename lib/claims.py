@@ -24,7 +24,7 @@ def judge(table, settings):
             ("C7", "very high ratios follow the same trend over SNR", _c7(table, settings)),
             ("C8", "bandwidths agree at high SNR; the smaller, the sharper the fall", _c8(table, settings)),
             ("C9", "pruned JSCC needs less of both than BottleNet++ and BottleNet", _c9(points))):
-        if not full_width and number in ("C1", "C2", "C3", "C4", "C5"):
+        if not full_width and number in ("C1", "C2", "C3", "C4", "C5", "C9"):
             verdict = (UNMEASURED, "the claim is about the full network on all of CIFAR-100")
         rows.append({"claim": number, "the paper says": text, "verdict": verdict[0], "numbers": verdict[1]})
     return pd.DataFrame(rows)

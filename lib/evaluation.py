@@ -40,13 +40,17 @@ def over_snr(transmit, receive, channel, images, labels, prepare, snrs_db, draws
 
     `transmit(float images)` gives channel symbols, `receive(symbols)` applies `channel` (an AWGN, whose
     `snr_db` is set) and gives logits. A draw sees the same noise at every SNR and in every model, up to its
-    strength, so differences between models are paired. Returns one row per SNR and draw: `accuracy` over all
-    images, over the half that selects models and over the half that reports, and the
-    right answers by class (counts, as text).
+    strength, so differences between models are paired. Without noise (SNR inf) one draw is enough.
+    Returns one row per SNR and draw: `accuracy` over all images, over the half that selects models and over the
+    half that reports, and the right answers by class (counts, as text). Raises ValueError in training mode.
     """
+    for function in (transmit, receive):
+        owner = getattr(function, "__self__", function)
+        if isinstance(owner, torch.nn.Module) and any(module.training for module in owner.modules()):
+            raise ValueError("The model must be in evaluation mode: batch norm would mix the test images.")
     selects, classes = balanced_halves(labels), int(labels.max()) + 1
     trained_snr_db = channel.snr_db
-    right = {(snr, draw): [] for snr in snrs_db for draw in range(draws)}
+    right = {(snr, draw): [] for snr in snrs_db for draw in range(draws if snr < float("inf") else 1)}
     with torch.random.fork_rng(devices=[engine.device] if engine.device.type == "cuda" else []):
         for number, batch in enumerate(images.split(batch_size)):
             truth = labels[number * batch_size:][:batch_size]

@@ -34,11 +34,11 @@ class Job:
         return load_weights(folder), read_result(folder)
 
     def network(self):
-        """The classification network of the run upstream, rebuilt at its pruned widths."""
+        """The classification network of the run upstream, rebuilt at its pruned widths, in evaluation mode."""
         state, result = self.upstream()
         network = vgg.vgg16_bn(self.study.classes, channels=result["channels"])
         network.load_state_dict(part_of(state, "network") or state)
-        return network
+        return self.engine.place(network).eval()
 
     def link(self, link):
         """The given link with the weights that step 3, upstream, pretrained."""
@@ -91,6 +91,8 @@ def start(step, profile="quick", **parameters):
     study.check(loaded, **parameters)
     item, listed = describe(loaded, step, parameters)
     if OUTPUT in os.environ:
+        if not os.environ[OUTPUT].endswith(item.name):
+            raise InputError(f"The notebook's parameters say {item.name}, and its folder is {os.environ[OUTPUT]}.")
         return Job(item, loaded, os.environ[OUTPUT])
     for name in sorted(study.needs(listed, item.name) - {item.name}, key=list(listed).index):
         if find(loaded, name) is None and needed(loaded, listed, item.name, name):

@@ -180,11 +180,12 @@ def step_table(table):
     once = table.drop_duplicates("run").set_index("run")
     rows = []
     for item in end_to_end(table.drop_duplicates("run")).itertuples():
-        point = {"pool": item.pool, "ratio": item.ratio, "seed": item.seed, "variant": item.variant}
-        prune = study.name("prune", **point) if item.ratio else study.name("pretrain", seed=item.seed)
+        seed = int(item.seed)
+        prune = study.name("prune", pool=int(item.pool), ratio=item.ratio, seed=seed,
+                           variant=study.criterion(item.variant))
         autoencoder = item.run.replace("end_to_end/", "autoencoder/")
         row = {"model": item.run.removeprefix("end_to_end/")}
-        for label, name in (("1 pretrain", study.name("pretrain", seed=item.seed)), ("2 prune", prune),
+        for label, name in (("1 pretrain", study.name("pretrain", seed=seed)), ("2 prune", prune),
                             ("3 autoencoder", autoencoder), ("4 end to end", item.run)):
             for column, suffix in (("accuracy_clean", "clean"), ("accuracy_at_snr", "at SNR")):
                 if name in once.index and column in once and pd.notna(once.loc[name, column]):

@@ -71,6 +71,7 @@ def notebook_file(name):
 
 def papermill_run(notebook, output, folder, threads, parameters):
     """Execute a notebook into `output`, its kernel told the folder of its results and its CPU threads."""
+    sys.modules.setdefault("rfc3987_syntax", None)  # an optional checker of jsonschema's: 2 s to import, not needed
     import papermill
     from traitlets.config import Config
 

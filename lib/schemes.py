@@ -93,7 +93,7 @@ def jscc(job, scheme, bandwidth, snr_db, pool=None, **_):
     if scheme == "deepjscc":
         link = baselines.image_link(bandwidth, snr_db, gdn=False)  # as in [8]
         pipeline, shape, macs = baselines.ImagePipeline(network, link), (3, 32, 32), 0
-        first = [job.fit(link, images.train_images, None, F.mse_loss, job.study.baselines.frozen, stage="-image",
+        first = [job.fit(link, images.train_images, None, F.mse_loss, job.study.baselines.image, stage="-image",
                          prepare=images.normalise, augmented=True).assign(phase=0)]
     else:
         link = baselines.bottlenet_plus(pool, vgg.channels_at(network, pool), bandwidth, snr_db)

@@ -110,6 +110,7 @@ class Baseline(Strict):
 class Baselines(Strict):
     """The other schemes: their two training phases (Sec. III of BottleNet++) and their runs."""
 
+    image: Schedule  # DeepJSCC's reconstruction of images, before these
     frozen: Schedule
     everything: Schedule
     runs: list[Baseline] = []
@@ -251,8 +252,8 @@ def runs(study, extra=(), baselines=()):
         add("end_to_end", figure, [trained], **point)
     for baseline in [*(study.baselines.runs if study.baselines else []), *baselines]:
         given = {key: value for key, value in dict(baseline).items() if value is not None}
-        parameters = {"seed": study.seeds[0], **given}
-        base = network("figure3", parameters.get("pool"), parameters.get("ratio", 0.0), parameters["seed"], "proposed")
+        parameters = {"seed": study.seeds[0], "pool": None, "ratio": None, "bandwidth": None, "level": None, **given}
+        base = network("figure3", parameters["pool"], parameters["ratio"] or 0.0, parameters["seed"], "proposed")
         add("baselines", "figure3", [base], **parameters)
     return list(listed.values())
 

@@ -26,8 +26,8 @@ class Engine:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
 
     def place(self, module):
-        """The module on the device, channels last where that is faster."""
-        return module.to(self.device, memory_format=torch.channels_last) if self.device.type == "cuda" else module
+        """The module on the device, channels last: faster on CPUs (narrow networks, inference) and GPUs alike."""
+        return module.to(self.device, memory_format=torch.channels_last)
 
 
 CPU = Engine()
