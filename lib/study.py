@@ -315,6 +315,8 @@ def resolved(study, run):
     """All parameters that decide the run's numbers; where the data lies is not among them."""
     sections = ("network", "evaluation", "precision") + SECTIONS[run.step]
     values = study.model_dump(mode="json")
+    if run.step in ("pretrain", "prune", "autoencoder"):  # these evaluate over no list of SNRs
+        values["evaluation"] = {"curve_images": study.evaluation.curve_images}
     if run.step == "baselines":  # two-step pruning trains as pruning does; the list of runs is not a parameter
         values["baselines"].pop("runs")
         sections += ("prune",)
