@@ -121,6 +121,9 @@ def _panels(table, settings, stem, title):
 
 def figure4(table, settings, panel):
     """Figure 4a or 4b: accuracy over SNR by pruning ratio."""
+    if panel not in settings.figure4.panels:
+        print(f"The study {settings.name} has no Figure 4{panel}")
+        return
     point = settings.figure4.panels[panel]
     _panels(table, settings, f"figure4{panel}",
             f"Figure 4{panel}: B = {point.bandwidth}, after pooling {point.pool}")

@@ -142,10 +142,12 @@ POINT = ["run", "reading", "label", "pool", "ratio", "bandwidth", "train_snr_db"
 
 
 def accuracy_table(table, settings, figure):
-    """Accuracy in percent, a row per curve and reading, a column per SNR."""
+    """Accuracy in percent, a row per curve and reading, a column per SNR; empty for a figure without results."""
+    if figure.startswith("figure4") and figure[-1] not in settings.figure4.panels:
+        return pd.DataFrame()
     points = figure_points(table, settings, figure)
     pivot = points.pivot_table(index=["reading", "label"], columns="snr_db", values="accuracy", sort=False)
-    return (100 * pivot.astype(float)).round(1)
+    return (100 * pivot.astype(float).sort_index(axis=1)).round(1)
 
 
 def figure3(table, settings):
