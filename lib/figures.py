@@ -27,7 +27,8 @@ def table(values):
 
 def show(frame):
     """Display a table with its long texts whole."""
-    display(HTML(frame.to_html(index=False, escape=True, float_format=lambda v: f"{v:.1f}")))
+    html = frame.to_html(index=False, na_rep="", justify="left", float_format=lambda v: f"{v:.1f}")
+    display(HTML(html.replace("<td>", '<td style="text-align: left">')))
 
 
 def pictures(images, titles):
@@ -147,7 +148,8 @@ def figure3(points, settings):
         axis.plot(chosen.device_macs, chosen.symbols, drawstyle="steps-post", ls="-", **style,
                   label=scheme if len(chosen) else f"{scheme} (none within the tolerance)")
         for row in chosen[chosen.pool.notna()].itertuples():
-            axis.annotate(f"pool {row.pool:.0f}, r={row.ratio:g}", (row.device_macs, row.symbols), fontsize=6,
+            pruned = f", ratio {row.ratio:g}" if row.ratio == row.ratio else ""
+            axis.annotate(f"pool {row.pool:.0f}{pruned}", (row.device_macs, row.symbols), fontsize=6,
                           xytext=(4, 3), textcoords="offset points")
     if settings.network.width == 1:
         axis.axvline(156e6, color="grey", ls=":", lw=1)
@@ -160,7 +162,8 @@ def figure3(points, settings):
              title=f"Figure 3: within {100 * settings.figure3.tolerance:g} points of the baseline at "
                    f"{settings.figure3.snr_db:g} dB [{settings.name}]\n"
                    f"selected on {images} images: two standard errors are up to ±{noise:.1f} points")
-    axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+    axis.margins(x=0.12)  # room for the labels of the rightmost points
+    axis.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
     save(figure, settings, "figure3", points)
 
 
