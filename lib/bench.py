@@ -1,215 +1,214 @@
-"""Speed on this machine: what the engine reaches, beside what it is compared with, in the same rounds.
+"""Speed on this machine: each part beside what it is compared with, in the same rounds.
 
-    ./run_all.sh bench      writes outputs/bench/<machine>.csv and .md
+    ./run_all.sh bench      writes outputs/bench/<machine>.csv and .md, and <machine>-layers.csv
 
-Variants take turns in one process, each round beside the machine's own float32 matrix product, because on a
+All parts take turns in one process, each between two runs of the machine's own float32 matrix product: on a
 shared machine only ratios within a round mean anything.
 """
 
+import functools
 import importlib.metadata
+import itertools
+import math
+import os
+import platform
 import re
+import resource
 import time
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pandas as pd
 import torch
-from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+import torch.nn.functional as F
 
-from lib import codec, data, evaluation, flops, provenance, pruning, run, study, training, vgg
+from lib import data, job, provenance, run, study, torchvision_ops, training, vgg
+from lib.bench_cpu import (
+    Row,
+    Scale,
+    device_half,
+    fold_batch_norm,  # noqa: F401
+    matrix_rate,
+    over_snr,
+    pruned_layers,
+    remove_filters,
+    stored_features,
+    training_step,
+)
 from lib.schedule import Schedule
 
-ROUNDS = 3
-SNRS_DB, DRAWS = tuple(range(-5, 7)), 3  # 12 points × 3 draws
-EPOCHS = 40  # of the paper's autoencoder
+LIBRARIES = ("torch", "torchvision", "numpy")
 
 
-def main(width=1.0, matrix=4096, batch=128, images=250, single=5):
-    """Measure, print and store the table; returns the exit code. Tests give small sizes."""
+def main(scale=None, folder=study.ROOT / "outputs" / "bench"):
+    """Measure, print and store the tables; returns the exit code."""
+    scale = scale or Scale()
     torch.manual_seed(0)
-    sizes = {"width": width, "matrix": matrix, "batch": batch, "images": images, "single": single}
-    measured = {}
-    for number in range(ROUNDS):
-        print(f"round {number + 1} of {ROUNDS}", flush=True)
-        product = matrix_rate(matrix)
-        for measure in (training_step, over_snr, remove_filters, stored_features, device_half):
-            for row in measure(product=product, **sizes):
-                measured.setdefault(row["what"], []).append(row)
-    rows = [{"what": what, "against": found[0]["against"], "median": (values := pd.Series(
-        [row["value"] for row in found])).median(), "least": values.min(), "most": values.max(),
-        "unit": found[0]["unit"], "target": found[0]["target"],
-        "reached": "yes" if found[0]["good"](values.median()) else "no"} for what, found in measured.items()]
-    store(pd.DataFrame([*rows, *shared_work(), *gpu()]))
+    images = data.dataset("mini")
+    parts = (training_step, over_snr, remove_filters, stored_features, device_half, gpu_training)
+    rows, layers = [], []
+    matrix_rate(scale.matrix)  # warms up
+    after = matrix_rate(scale.matrix)
+    for number, part in itertools.product(range(scale.rounds), parts):
+        before, began = after, time.perf_counter()
+        measured = list(part(scale, images))
+        after = matrix_rate(scale.matrix)
+        rows += [replace(row, product=(before + after) / 2) for row in measured]
+        print(f"round {number + 1} of {scale.rounds}, {part.__name__}: {time.perf_counter() - began:.0f} s", flush=True)
+    for _ in range(scale.rounds):
+        layers += pruned_layers(scale, images)
+    store(table([*rows, *shared_work()]), layer_table(layers), scale, folder)
     return 0
 
 
-def row(what, against, value, target, good, unit="×"):
-    return {"what": what, "against": against, "value": value, "target": target, "good": good, "unit": unit}
-
-
-def timed(function, *arguments):
-    """(seconds, result) of one call."""
-    began = time.perf_counter()
-    result = function(*arguments)
-    return time.perf_counter() - began, result
-
-
-def matrix_rate(size):
-    """Floating-point operations a second of a float32 matrix product."""
-    a, b = torch.randn(size, size), torch.randn(size, size)
-    a @ b
-    return 2 * size**3 / timed(torch.matmul, a, b)[0]
-
-
-def training_step(product, width, batch, **_):
-    """`training.fit` itself, images and augmentation included, and the share of loading and augmentation."""
-    for relative, limit in ((width, 2), (width / 4, 10)):
-        network = vgg.vgg16_bn(100, relative)
-        pixels = torch.randint(0, 256, (3 * batch, 3, 32, 32), dtype=torch.uint8)
-        labels = torch.randint(0, 100, (len(pixels),))
-
-        def prepare(images):
-            return images.float().sub_(120.0).div_(70.0)
-
-        def load(pixels=pixels):
-            for chunk in pixels.split(batch):
-                prepare(data.augment(chunk, data.draw_augmentation(len(chunk), None)))
-
-        def fit(epochs, network=network, pixels=pixels, labels=labels):
-            return training.fit(network, pixels, labels, nn.functional.cross_entropy,
-                                Schedule(epochs=epochs, lr=1e-3, batch_size=batch), seed=0, prepare=prepare,
-                                augmented=True, report=lambda line: None)
-
-        seconds = fit(2).seconds.iloc[-1]  # the first epoch warms up
-        loading = timed(load)[0]
-        if relative == width:
-            operations = 6 * flops.count_macs(network, (3, 32, 32)) * len(pixels)
-            yield row("training step, full network", "matrix product", 100 * operations / seconds / product, "≥ 85 %",
-                      lambda value: value >= 85, "%")
-            yield row("training, full network", "", len(pixels) / seconds, "", lambda value: True, "images/s")
-        yield row(f"loading and augmentation, width {relative:g}", "the training step", 100 * loading / seconds,
-                  f"< {limit} %", lambda value, limit=limit: value < limit, "%")
-
-
-def over_snr(width, images, **_):
-    """12 SNRs × 3 draws: the device half once, against a full forward pass for each."""
-    for pool in (2, 4):
-        network = vgg.vgg16_bn(100, width)
-        pipeline = codec.Pipeline(network, pool, codec.link(pool, vgg.channels_at(network, pool), 128, 10.0)).eval()
-        training.CPU.place(pipeline)
-        pixels, labels = torch.randn(images, 3, 32, 32), torch.zeros(images, dtype=torch.long)
-        full, _ = timed(evaluation.forward, pipeline, pixels)
-        ours, _ = timed(lambda p=pipeline, x=pixels, y=labels: evaluation.over_snr(
-            p.transmit, p.receive, p.link.channel, x, y, torch.Tensor.float, SNRS_DB, DRAWS))
-        passes = len(SNRS_DB) * DRAWS
-        whole = flops.count_macs(pipeline, (3, 32, 32))
-        device = flops.count_macs(pipeline.device_half, (3, 32, 32)) + flops.count_macs(
-            pipeline.link.encoder, pipeline.feature_shape())
-        allowed = passes * whole / (device + passes * (whole - device))
-        saving = passes * full / ours
-        yield row(f"accuracy over SNR, pool {pool}", "a full forward pass each", saving, "", lambda value: True)
-        yield row(f"the same, of the {allowed:.1f}× that the MACs allow, pool {pool}", "", 100 * saving / allowed,
-                  "≥ 90 %", lambda value: value >= 90, "%")
-
-
-def remove_filters(width, batch, single, **_):
-    """Score once and remove 512 filters at once, against one new network a filter (a few timed, extrapolated)."""
-    network = vgg.vgg16_bn(100, width).eval()
-    count = round(512 * min(1, width))
-    batches = [(torch.randn(batch, 3, 32, 32), torch.randint(0, 100, (batch,)))]
-    scoring, scores = timed(pruning.taylor_scores, network, batches, 5)
-    removed = pruning.select(scores, count)
-    at_once, _ = timed(pruning.remove_filters, network, removed)
-    one = [timed(pruning.remove_filters, network, {name: indices[:1]})[0]
-           for name, indices in list(removed.items())[:single]]
-    yield row(f"removing {count} filters, without scoring", f"one at a time ({len(one)} timed)",
-              count * sum(one) / len(one) / at_once, "", lambda value: True)
-    yield row(f"scoring and removing {count} filters", f"one at a time ({len(one)} timed)",
-              (scoring + count * sum(one) / len(one)) / (scoring + at_once), "≥ 10×", lambda value: value >= 10)
-
-
-def stored_features(width, batch, images, **_):
-    """The autoencoder's 40 epochs on stored features, against the device half again in every epoch (pool 2)."""
-    network = vgg.vgg16_bn(100, width).eval()
-    device, _ = vgg.split(network, 2)
-    pixels = torch.randn(max(2 * batch, images), 3, 32, 32)
-    extracting, features = timed(evaluation.forward, device, pixels)
-    link = codec.link(2, features.shape[1], 512, 14.5)
-    curve = training.fit(link, features.half(), None, nn.functional.l1_loss,
-                         Schedule(epochs=2, lr=1e-3, batch_size=batch), seed=0, report=lambda line: None)
-    epoch = curve.seconds.iloc[-1]
-    yield row(f"autoencoder, {EPOCHS} epochs on stored features, pool 2", "features anew in every epoch",
-              EPOCHS * (extracting + epoch) / (extracting + EPOCHS * epoch), "≥ 5×", lambda value: value >= 5)
-
-
-def device_half(width, images, **_):
-    """A device half at ratio 0.5, pool 2, batch norm folded, against the unpruned one, as a share of the MACs."""
-    network = vgg.vgg16_bn(100, width).eval()
-    total = sum(layer.out_channels for layer in vgg.convolutions(network, 2).values())
-    pruned = pruning.remove_filters(network, pruning.select(pruning.magnitude_scores(network, 2), total // 2))
-    pixels = torch.randn(images, 3, 32, 32)
-    times, macs = [], []
-    for model in (network, pruned):
-        half = fold_batch_norm(vgg.split(model, 2)[0])
-        evaluation.forward(half, pixels[:8])
-        times.append(timed(evaluation.forward, half, pixels)[0])
-        macs.append(flops.count_macs(half, (3, 32, 32)))
-    promised = 1 - macs[1] / macs[0]
-    yield row(f"time saved by pruning the device half, of the {100 * promised:.0f} % of MACs", "the unpruned half",
-              100 * (1 - times[1] / times[0]) / promised, "≥ 60 %", lambda value: value >= 60, "%")
-
-
-def fold_batch_norm(half):
-    """A copy of a device half (convolution, batch norm, ReLU, pooling …) with batch norm in the convolutions."""
-    layers = list(half)
-    return nn.Sequential(*(fuse_conv_bn_eval(layer, layers[index + 1]) if isinstance(layer, nn.Conv2d) else layer
-                           for index, layer in enumerate(layers) if not isinstance(layer, nn.BatchNorm2d))).eval()
-
-
 def shared_work():
-    """The image passes of a study as ordered, against each end-to-end model trained from nothing by itself."""
+    """Image passes of the studies as their files order them, against every point trained by itself; counted."""
     for profile in ("desk", "paper"):
         loaded = study.load(profile)
-        listed = {item.name: item for item in study.runs(loaded)}
-        passes = {name: study.image_passes(loaded, item) for name, item in listed.items()}
-        models = [name for name, item in listed.items() if item.step in ("end_to_end", "baselines")]
-        alone = sum(sum(passes[name] for name in study.needs(listed, model)) for model in models)
-        saving = alone / sum(passes.values())
-        yield {"what": f"image passes of the study {profile}, counted", "against": "each point trained by itself",
-               "median": saving, "least": saving, "most": saving, "unit": "×", "target": "≥ 3×",
-               "reached": "yes" if saving >= 3 else "no"}
+        listed = study.runs(loaded)
+        points = [item for item in listed if item.step in ("end_to_end", "baselines")]
+        alone = sum(study.image_passes(single, item) for point in points
+                    for single in [only(loaded, point)] for item in study.runs(single))
+        yield Row(f"image passes of the {len(listed)} runs of {profile}.yaml, counted",
+                  f"each of the {len(points)} points by itself",
+                  alone / math.fsum(study.image_passes(loaded, item) for item in listed), "×", at_least=3)
 
 
-def gpu():
-    """Training rate of the full network on a GPU (bfloat16, compiled), against eager float32."""
+def only(loaded, point):
+    """The study with nothing but one point: an end-to-end model or another scheme."""
+    given = {key: value for key, value in point.parameters.items() if key != "seed"}
+    parts = {"seeds": [point.parameters["seed"]], "figure3": study.Figure3(), "ablations": None, "baselines": None,
+             "figure4": loaded.figure4.model_copy(update={"panels": {}}),
+             "figure5": loaded.figure5.model_copy(update={"bandwidths": []})}
+    if point.step == "baselines":
+        parts["baselines"] = loaded.baselines.model_copy(update={"runs": [study.Baseline(**given)]})
+    else:
+        parts["ablations"] = study.Ablations(variants=[given.pop("variant")], **given)
+    return loaded.model_copy(update=parts)
+
+
+def gpu_training(scale, images):
+    """On a GPU, training as the paper's study does it, and as usual: eager, NCHW, float32, a DataLoader."""
+    names = (f"GPU training, width {scale.width:g}: as paper.yaml does (bfloat16, compiled)", "GPU training rate")
     if not torch.cuda.is_available():
-        yield {"what": "GPU training, bfloat16 and compiled", "against": "eager float32", "unit": "×",
-               "target": "≥ 5×, 40,000 images/s", "reached": "not measured here"}
+        yield Row(names[0], "eager float32 NCHW, DataLoader", float("nan"), "×", at_least=5)
+        yield Row(names[1], "", float("nan"), "images/s", at_least=40_000)
         return
-    pixels, labels = torch.randint(0, 256, (25_600, 3, 32, 32), dtype=torch.uint8), torch.randint(0, 100, (25_600,))
-    rates = {}
-    for fast in (False, True) * ROUNDS:
-        engine = training.Engine(torch.device("cuda"), bfloat16=fast, compile=fast)
-        curve = training.fit(vgg.vgg16_bn(100), pixels, labels, nn.functional.cross_entropy,
-                             Schedule(epochs=3, lr=1e-3), seed=0, augmented=True, engine=engine,
-                             report=lambda line: None)
-        rates.setdefault(fast, []).append(len(pixels) / curve.seconds.iloc[-1])
-    ratios = pd.Series(rates[True]) / pd.Series(rates[False])
-    yield {"what": f"GPU training, {max(rates[True]):.0f} images/s", "against": "eager float32, same loop", "unit": "×",
-           "median": ratios.median(), "least": ratios.min(), "most": ratios.max(), "target": "≥ 5×, 40,000 images/s",
-           "reached": "yes" if ratios.median() >= 5 and max(rates[True]) >= 40_000 else "no"}
+    usual = eager_rate(scale, images, torch.device("cuda"))
+    ours = engine_rate(scale, images, job.engine(study.load("paper")))
+    torch.set_float32_matmul_precision("highest")  # again, for the parts on the CPU
+    hopper = re.search(r"H100|H200|GH200|B200", torch.cuda.get_device_name())  # what the 40,000 are meant for
+    yield Row(names[0], "eager float32 NCHW, DataLoader", ours / usual, "×", at_least=5)
+    yield Row(names[1], "", ours, "images/s", at_least=40_000 if hopper else None)
+    yield Row("GPU training rate, eager float32 NCHW, DataLoader", "", usual, "images/s")
 
 
-def store(table):
-    """Write the table as CSV and Markdown, with the machine and the versions in its head."""
+def engine_rate(scale, images, engine):
+    """Images a second of `training.fit` on an engine, in the last of three epochs; compilation is in the first."""
+    chosen = torch.arange(scale.gpu_images) % len(images.train_images)
+    images = replace(images, mean=images.mean.to(engine.device), std=images.std.to(engine.device))
+    curve = training.fit(vgg.vgg16_bn(100, scale.width), images.train_images[chosen], images.train_labels[chosen],
+                         F.cross_entropy, Schedule(epochs=3, lr=1e-3, batch_size=scale.batch), seed=0,
+                         prepare=images.normalise, augmented=True, engine=engine, report=lambda line: None)
+    return len(chosen) / curve.seconds.iloc[-1]
+
+
+def eager_rate(scale, images, device):
+    """Images a second of the usual loop: per-image transforms in worker processes, eager float32, NCHW."""
+    torchvision_ops.mend()
+    from torchvision import transforms
+
+    torch.set_float32_matmul_precision("highest")  # PyTorch's default; convolutions may use TF32, as is usual
+    ready = transforms.Compose([
+        transforms.RandomCrop(32, data.PADDING), transforms.RandomHorizontalFlip(), transforms.ToTensor(),
+        transforms.Normalize(images.mean.flatten() / 255, images.std.flatten() / 255)])
+    to_picture = transforms.ToPILImage()
+    pictures = [(to_picture(image), label) for image, label in zip(images.train_images, images.train_labels.tolist(),
+                                                                   strict=True)]
+    pairs = list(itertools.islice(itertools.cycle(pictures), scale.gpu_images))
+    loader = torch.utils.data.DataLoader(
+        pairs, scale.batch, shuffle=True, drop_last=True, num_workers=min(16, os.cpu_count()),
+        collate_fn=functools.partial(transformed, ready), pin_memory=device.type == "cuda")
+    network = vgg.vgg16_bn(100, scale.width).to(device).train()
+    warm_up = len(loader) // 4
+    optimizer = torch.optim.SGD(network.parameters(), 1e-3, 0.9, weight_decay=5e-4)
+    for number, (batch_images, batch_labels) in enumerate(loader, 1):
+        loss = F.cross_entropy(network(batch_images.to(device, non_blocking=True)), batch_labels.to(device))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if number == warm_up:
+            loss.item()  # waits for the GPU
+            began = time.perf_counter()
+    loss.item()
+    return (number - warm_up) * scale.batch / (time.perf_counter() - began)
+
+
+def transformed(transform, pairs):
+    """A batch of (picture, label) pairs as tensors; in a worker process."""
+    pictures, labels = zip(*pairs, strict=True)
+    return torch.stack([transform(picture) for picture in pictures]), torch.tensor(labels)
+
+
+def table(rows):
+    """One line for every `what`: median, least and most over the rounds, and whether the median meets the target."""
+    lines = []
+    for what in dict.fromkeys(row.what for row in rows):
+        found = [row for row in rows if row.what == what]
+        first = found[0]
+        values = pd.Series([100 * row.value / row.product if row.of_product else row.value for row in found])
+        median = values.median()
+        target = (f"≥ {first.at_least:,g} {first.unit}" if first.at_least is not None
+                  else f"< {first.below:g} {first.unit}" if first.below is not None else "")
+        met = median >= first.at_least if first.at_least is not None else median < (first.below or 0)
+        reached = "not measured here" if pd.isna(median) else "" if not target else "yes" if met else "no"
+        lines.append({"what": what, "against": first.against, "median": median, "least": values.min(),
+                      "most": values.max(), "unit": first.unit, "repeats": values.count(),
+                      "product_gflops": pd.Series([row.product for row in found], dtype=float).median() / 1e9,
+                      "target": target, "reached": reached})
+    return pd.DataFrame(lines)
+
+
+def layer_table(rounds):
+    """The layers of the pruned device half: what each saves of its MACs and of its time, and the seconds lost.
+
+    `lost_ms` is the time that the pruned layer takes beyond what its MACs promise.
+    """
+    layers = pd.DataFrame(rounds).groupby("layer").median()
+    return pd.DataFrame({
+        "filters": layers.filters.astype(int), "left": layers.left.astype(int),
+        "macs_saved_percent": 100 * (1 - layers.macs_left / layers.macs),
+        "time_saved_percent": 100 * (1 - layers.seconds_left / layers.seconds),
+        "ms": 1e3 * layers.seconds, "ms_left": 1e3 * layers.seconds_left,
+        "lost_ms": 1e3 * (layers.seconds_left - layers.seconds * layers.macs_left / layers.macs)}).reset_index()
+
+
+def store(lines, layers, scale, folder):
+    """Write both tables as CSV and together as Markdown, headed by the machine and the versions; print them."""
     machine = provenance.device()
-    stem = study.ROOT / "outputs" / "bench" / re.sub(r"[^a-z0-9]+", "-", machine.lower()).strip("-")
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("torch", "torchvision"))
-    lines = [f"{machine}; {torch.get_num_threads()} threads; {versions}; {ROUNDS} rounds, median (least to most).", "",
-             "| what | against | measured | target | reached |", "|---|---|---|---|---|"]
-    for item in table.itertuples():
-        value = "" if pd.isna(item.median) else f"{item.median:.3g} {item.unit} ({item.least:.3g} to {item.most:.3g})"
-        lines.append(f"| {item.what} | {item.against} | {value} | {item.target} | {item.reached} |")
-    run.replace(stem.with_suffix(".csv"), lambda path: table.to_csv(path, index=False, float_format="%.4g"))
-    run.replace(stem.with_suffix(".md"), lambda path: path.write_text("\n".join(lines) + "\n"))
-    print("\n".join(lines))
+    stem = folder / re.sub(r"[^a-z0-9]+", "-", machine.lower()).strip("-")
+    folder.mkdir(parents=True, exist_ok=True)
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    page = "\n".join([
+        f"{machine}; {torch.get_num_threads()} threads; Python {platform.python_version()}, {versions}; "
+        f"{datetime.now(UTC):%Y-%m-%d}; {scale.rounds} rounds, the variants by turns; peak memory {memory:.1f} GiB.",
+        "", markdown(pd.DataFrame({
+            "what": lines.what, "against": lines.against,
+            "median (least to most)": [f"{line.median:.3g} {line.unit} ({line.least:.3g} to {line.most:.3g})"
+                                       if line.repeats else "" for line in lines.itertuples()],
+            f"{scale.matrix}³ product": [f"{rate:.0f} GFLOP/s" if rate > 0 else "" for rate in lines.product_gflops],
+            "target": lines.target, "reached": lines.reached})),
+        "", "Each layer of the pruned device half (ratio 0.5, pool 2), with the ReLU and pooling after it:", "",
+        markdown(layers.map("{:.3g}".format)), ""])
+    for path, text in ((stem.with_suffix(".csv"), lines.to_csv(index=False, float_format="%.5g")),
+                       (folder / f"{stem.name}-layers.csv", layers.to_csv(index=False, float_format="%.5g")),
+                       (stem.with_suffix(".md"), page)):
+        run.replace(path, lambda partial, text=text: partial.write_text(text))
+    print(page)
+
+
+def markdown(frame):
+    """A data frame as a Markdown table."""
+    return "\n".join("| " + " | ".join(map(str, cells)) + " |"
+                     for cells in [frame.columns, ["---"] * len(frame.columns), *frame.itertuples(index=False)])

@@ -340,9 +340,10 @@ def image_passes(study, run):
         return trained(study.pretrain, 1) + study.pretrain.epochs * study.evaluation.curve_images + tests
     if run.step == "prune":
         total = geometry.total_filters(study.network.width, p["pool"])
-        count = len(geometry.pruning_steps(total, p["ratio"], 0, study.prune.filters_per_step))
-        stops = sum(other.step == "prune" and other.parameters["pool"] == p["pool"] for other in runs(study))
-        return count / max(1, stops) * (trained(study.prune.training, 1) + 3 * study.prune.score_images) + tests
+        before = float(run.upstream[0].split("-r")[1].split("-")[0]) if "-r" in run.upstream[0] else 0.0
+        done = geometry.filters_to_remove(total, before)
+        count = len(geometry.pruning_steps(total, p["ratio"], done, study.prune.filters_per_step))
+        return count * (trained(study.prune.training, 1) + 3 * study.prune.score_images) + tests
     if run.step == "autoencoder":
         return images * device + trained(study.autoencoder, link) + 3 * tests
     if run.step == "end_to_end":
