@@ -96,10 +96,13 @@ def report(loaded, profile, notebook):
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f"{notebook}.partial.ipynb"
     papermill_run(source, partial, folder, 1, {"study": str(profile)})
-    os.replace(partial, folder / f"{notebook}.ipynb")
+    executed = nbformat.read(partial, 4)
+    executed.metadata.pop("papermill")  # paths of this machine
+    replace(folder / f"{notebook}.ipynb", lambda path: nbformat.write(executed, path))
+    partial.unlink()
     if notebook == "20_claims":
         exporter = HTMLExporter(exclude_input=True, exclude_output_prompt=True)
-        page, _ = exporter.from_notebook_node(nbformat.read(folder / f"{notebook}.ipynb", 4))
+        page, _ = exporter.from_notebook_node(executed)
         replace(folder / "index.html", lambda path: path.write_text(page))
 
 
