@@ -112,7 +112,8 @@ def _panels(table, settings, stem, title):
     figure, axes = plt.subplots(1, len(readings), figsize=(5.2 * len(readings), 3.6), sharey=True, squeeze=False)
     baseline = data.attrs["baseline"]
     for axis, reading in zip(axes.flat, readings, strict=True):
-        text = {"matched": "a model trained for each SNR", "fixed": "one model, trained at 14.5 dB"}[reading]
+        snr_db = (settings.figure5 if stem == "figure5" else settings.figure4).fixed_snr_db
+        text = {"matched": "a model trained for each SNR", "fixed": f"one model, trained at {snr_db:g} dB"}[reading]
         accuracy_over_snr(data[data.reading == reading], baseline, settings.name, f"{title}\n{reading}: {text}", axis,
                           separation[separation.reading == reading])
     behind = [data.drop(columns="right_by_class").assign(scheme=results.PROPOSED),
