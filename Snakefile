@@ -48,7 +48,7 @@ rule run:
     retries: 1
     priority: lambda wildcards: len(LISTED) - list(LISTED).index(wildcards.run)  # the study's order
     shell:
-        "{sys.executable} -m lib.run {PROFILE:q} {wildcards.run:q}"
+        "{sys.executable} -m lib.forks {PROFILE:q} {wildcards.run:q}"
 
 
 rule report:
@@ -58,4 +58,4 @@ rule report:
         lambda wildcards: [f"{MARKS}/{name}" for name in PENDING] + (
             [f"{MARKS}/report/{other}" for other in study.REPORT[:3]] if wildcards.notebook == "20_claims" else []),
     shell:
-        "{sys.executable} -m lib.run {PROFILE:q} report/{wildcards.notebook:q}"
+        "{sys.executable} -m lib.forks {PROFILE:q} report/{wildcards.notebook:q}"

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-from lib import InputError, results, run, study
+from lib import InputError, forks, results, run, study
 
 
 def main(arguments):
@@ -86,7 +86,8 @@ def snakemake(profile, options, report_only=False):
                "--keep-going", "--rerun-triggers", "input", "--quiet", "all", "--config", f"profile={profile}",
                f"only={options.only or ''}", f"rerun_stale={int(options.rerun_stale)}",
                f"report_only={int(report_only)}"]
-    done = subprocess.run(command, cwd=study.ROOT, check=False)
+    with forks.server() as environment:
+        done = subprocess.run(command, cwd=study.ROOT, env=environment, check=False)
     if done.returncode:
         print(f"{loaded.name}: a run failed; what was finished is kept, and the same command goes on from there.",
               file=sys.stderr)

@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from lib import InputError, study
+from lib import InputError, forks, study
 
 ROOT = study.ROOT
 OUTPUT = "STUDY_OUTPUT"  # set for papermill's kernel; absent when a notebook is opened by hand
@@ -75,14 +75,18 @@ def papermill_run(notebook, output, folder, threads, parameters):
     import papermill
     from traitlets.config import Config
 
-    os.environ.update({OUTPUT: str(folder), "OMP_WAIT_POLICY": "passive", "OMP_NUM_THREADS": str(threads)})
+    os.environ.update({OUTPUT: str(folder), **forks.threading_environment(threads)})
+    config = Config(KernelManager={"transport": "ipc"})
+    if forks.KERNEL:
+        config.NotebookClient.kernel_manager_class = forks.kernel_manager()
     try:
         # Sockets of this kernel alone, in a folder of its own: on TCP two kernels may race for a port.
         with tempfile.TemporaryDirectory(prefix="kernel-") as sockets:
+            config.KernelManager.ip = f"{sockets}/socket"
             papermill.execute_notebook(
                 notebook, output, parameters, kernel_name="python3", cwd=ROOT / "notebooks", log_output=True,
                 progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr,
-                config=Config(KernelManager={"transport": "ipc", "ip": f"{sockets}/socket"}))
+                config=config)
     finally:
         del os.environ[OUTPUT]
 
@@ -145,16 +149,22 @@ def main(arguments):
           + (f"about {results.duration(seconds)} left" if left else "all runs are done"), flush=True)
 
 
-if __name__ == "__main__":
+def command(arguments):
+    """`main`, its errors told in a sentence; returns the exit code."""
     try:
-        main(sys.argv[1:])
+        main(arguments)
     except InputError as error:
         print(error, file=sys.stderr)
-        sys.exit(2)
+        return 2
     except Exception as error:
         if type(error).__name__ not in ("PapermillExecutionError", "DeadKernelError"):
             raise
-        print(f"{sys.argv[2]} failed: {getattr(error, 'ename', type(error).__name__)}: "
+        print(f"{arguments[1]} failed: {getattr(error, 'ename', type(error).__name__)}: "
               f"{getattr(error, 'evalue', error)} (the notebook so far is notebook.partial.ipynb in its folder)",
               file=sys.stderr)
-        sys.exit(1)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(command(sys.argv[1:]))

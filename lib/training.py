@@ -10,7 +10,6 @@ import torch
 
 from lib import data
 from lib.codec import GDN
-from lib.schedule import Schedule  # noqa: F401, the type of `schedule` below
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ import time
 import pytest
 import yaml
 
-from lib import InputError, provenance, study
+from lib import InputError, forks, provenance, study
 
 PROFILES = ("quick", "desk", "paper")
 TINY = """
@@ -210,6 +211,56 @@ def test_a_killed_run_leaves_no_result_and_resumes_to_the_same_numbers(project):
     after = result(project)
     assert after["metrics"] == before["metrics"] and after["evaluation"] == before["evaluation"]
     assert not list(folder.glob("checkpoint*"))
+
+
+def test_a_run_forked_by_the_server_dies_with_its_client_and_resumes_to_the_same_numbers(project, tmp_path):
+    folder, before = project / "outputs/tiny" / MODEL, result(project)
+    (folder / "result.json").unlink()
+    environment = {**os.environ, forks.ADDRESS: str(tmp_path / "socket")}
+    with subprocess.Popen([sys.executable, "-m", "lib.forks", "--serve"], cwd=project, env=environment) as server:
+        try:
+            wait_for((tmp_path / "socket").exists)
+            client = [sys.executable, "-m", "lib.forks", "tiny", MODEL]
+            with subprocess.Popen(client, cwd=project, env=environment) as process:
+                wait_for((folder / "checkpoint.pt").exists)
+                run, = children(server.pid)
+                kernel, = children(run)
+                process.kill()
+            wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in (run, kernel)))
+            assert not (folder / "result.json").exists()
+            assert subprocess.run(client, cwd=project, env=environment, check=False).returncode == 0
+            assert result(project)["metrics"] == before["metrics"]
+            assert subprocess.run([*client[:-1], "nonsense"], cwd=project, env=environment, check=False).returncode == 2
+        finally:
+            server.kill()
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def children(pid):
+    return subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout.split()
+
+
+def test_a_server_sends_clients_away_once_lib_was_edited(project, tmp_path):
+    environment = {**os.environ, forks.ADDRESS: str(tmp_path / "socket")}
+    with subprocess.Popen([sys.executable, "-m", "lib.forks", "--serve"], cwd=project, env=environment) as server:
+        try:
+            wait_for((tmp_path / "socket").exists)
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(str(tmp_path / "socket"))
+                socket.send_fds(connection, [json.dumps(["tiny", "nonsense"]).encode()], [1, 2])
+                assert connection.recv(1) == bytes([2])
+            os.utime(project / "lib" / "vgg.py")
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(str(tmp_path / "socket"))
+                assert connection.recv(1) == b""
+        finally:
+            server.kill()
 
 
 def test_a_notebook_that_fails_leaves_no_result(project):
