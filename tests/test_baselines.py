@@ -12,7 +12,8 @@ from PIL import Image
 from lib import InputError, baselines, codec, data, digital, evaluation, pruning, vgg
 from lib.channel import capacity
 from lib.flops import count_macs
-from lib.training import Schedule, fit
+from lib.schedule import Schedule
+from lib.training import fit
 
 
 @pytest.fixture(scope="module")
