@@ -47,20 +47,23 @@ def _cifar100(root, split):
     torchvision_ops.mend()
     from torchvision.datasets import CIFAR100  # here, because importing it takes seconds
 
-    root = Path(root) if Path(root).is_absolute() else ROOT / root
+    root = ROOT / root
+    was_there = root.exists()
     try:
         return CIFAR100(root, train=split == "train", download=True)
     except Exception as error:  # torchvision raises RuntimeError, URLError or OSError, by cause
+        if not was_there and root.exists() and not any(root.iterdir()):
+            root.rmdir()
         raise InputError(f"CIFAR-100 is missing or damaged in {root} and could not be downloaded: put the official "
                          f"python version's files train, test and meta into {root / 'cifar-100-python'}.") from error
 
 
 def _load_mini(split):
-    checksums = dict(reversed(line.split()) for line in _read(MINI / "SHA256SUMS").decode().splitlines())
+    lines = set(_read(MINI / "SHA256SUMS").decode().splitlines())
     images, labels = [], []
     for label, name in enumerate(MINI_CLASSES):
         path = MINI / split / f"{name}.webp"
-        if hashlib.sha256(_read(path)).hexdigest() != checksums.get(f"{split}/{name}.webp"):
+        if f"{hashlib.sha256(_read(path)).hexdigest()}  {split}/{name}.webp" not in lines:
             raise InputError(f"The image sheet {path} is damaged: restore it with `git checkout {path}`.")
         sheet = torch.from_numpy(np.array(Image.open(path).convert("RGB")))
         tiles = sheet.unfold(0, 32, 32).unfold(1, 32, 32)  # [rows, columns, 3, 32, 32]

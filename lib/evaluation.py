@@ -8,24 +8,25 @@ from lib.training import CPU
 
 
 @torch.inference_mode()
-def forward(module, inputs, prepare=torch.Tensor.float, batch_size=250, engine=CPU):
-    """The module's outputs for all inputs, in evaluation mode; its mode is left as it was."""
-    was_training = module.training
+def forward(module, inputs, prepare=torch.Tensor.float, batch_size=None, engine=CPU):
+    """The module's outputs for all inputs, in evaluation mode; the mode of each of its parts is left as it was."""
+    training = [part for part in module.modules() if part.training]
     module = engine.place(module).eval()
     outputs = []
-    for batch in inputs.split(batch_size):
+    for batch in inputs.split(batch_size or engine.batch_size):
         with engine.autocast():
             outputs.append(module(prepare(batch.to(engine.device))))
-    module.train(was_training)
+    for part in training:
+        part.training = True
     return torch.cat(outputs)
 
 
-def accuracy(model, images, labels, prepare, batch_size=250, engine=CPU):
+def accuracy(model, images, labels, prepare, batch_size=None, engine=CPU):
     """The share of images [N, ...] whose largest logit is their label."""
     return (forward(model, images, prepare, batch_size, engine).argmax(1).cpu() == labels).float().mean().item()
 
 
-def accuracy_by_half(model, images, labels, prepare, batch_size=250, engine=CPU):
+def accuracy_by_half(model, images, labels, prepare, batch_size=None, engine=CPU):
     """Clean accuracy over all images, the half that selects models and the half that reports (a dict)."""
     right = forward(model, images, prepare, batch_size, engine).argmax(1).cpu() == labels
     selects = balanced_halves(labels)
@@ -35,7 +36,7 @@ def accuracy_by_half(model, images, labels, prepare, batch_size=250, engine=CPU)
 
 
 @torch.inference_mode()
-def over_snr(transmit, receive, channel, images, labels, prepare, snrs_db, draws, batch_size=250, engine=CPU):
+def over_snr(transmit, receive, channel, images, labels, prepare, snrs_db, draws, batch_size=None, engine=CPU):
     """Accuracy for each SNR and noise draw; `transmit` runs once an image for all of them.
 
     `transmit(float images)` gives channel symbols, `receive(symbols)` applies `channel` (an AWGN, whose
@@ -51,6 +52,7 @@ def over_snr(transmit, receive, channel, images, labels, prepare, snrs_db, draws
     selects, classes = balanced_halves(labels), int(labels.max()) + 1
     trained_snr_db = channel.snr_db
     right = {(snr, draw): [] for snr in snrs_db for draw in range(draws if snr < float("inf") else 1)}
+    batch_size = batch_size or engine.batch_size
     with torch.random.fork_rng(devices=[engine.device] if engine.device.type == "cuda" else []):
         for number, batch in enumerate(images.split(batch_size)):
             truth = labels[number * batch_size:][:batch_size]
@@ -71,13 +73,13 @@ def over_snr(transmit, receive, channel, images, labels, prepare, snrs_db, draws
     return pd.DataFrame(rows)
 
 
-def turned_wrong(pipeline, images, labels, prepare, snr_db, count=1000, engine=CPU):
-    """Of the first `count` images, those right without noise and wrong at `snr_db`: (indices, what was read)."""
+def turned_wrong(pipeline, images, labels, prepare, snr_db, count=400, engine=CPU):
+    """Of `count` images, evenly spaced, those right without noise and wrong at `snr_db`: (indices, what was read)."""
+    tried = torch.linspace(0, len(images) - 1, min(count, len(images))).long()
     trained_snr_db, answers = pipeline.link.channel.snr_db, []
     for snr in (float("inf"), snr_db):
         pipeline.link.channel.snr_db = snr
-        answers.append(forward(pipeline, images[:count], prepare, engine=engine).argmax(1).cpu())
+        answers.append(forward(pipeline, images[tried], prepare, engine=engine).argmax(1).cpu())
     pipeline.link.channel.snr_db = trained_snr_db
-    truth = labels[:count]
-    flipped = ((answers[0] == truth) & (answers[1] != truth)).nonzero().flatten().tolist()
-    return flipped, answers[1][flipped].tolist()
+    flipped = (answers[0] == labels[tried]) & (answers[1] != labels[tried])
+    return tried[flipped].tolist(), answers[1][flipped].tolist()

@@ -140,6 +140,9 @@ def figure5(table, settings):
 
 def figure3(points, settings):
     """Figure 3: symbols against device MACs; selected models joined by a line, the others faint."""
+    if not len(points):
+        print(f"figure3: not measured yet at the profile {settings.name}")
+        return
     figure, axis = plt.subplots(figsize=(6.4, 4.2))
     for number, scheme in enumerate(s for s in SCHEMES if s in set(points.scheme)):
         mine = points[points.scheme == scheme].sort_values("device_macs")

@@ -153,7 +153,7 @@ def become_kernel(connection):
             os.chdir(cwd)
             os.environ.update(env)
             from ipykernel.kernelapp import IPKernelApp
-            IPKernelApp.launch_instance(argv=command[command.index("-f"):], parent_handle=os.getppid())
+            IPKernelApp.launch_instance(argv=command[command.index("-f"):], parent_handle=os.getppid(), log_level=50)
     finally:
         os._exit(1 if sys.exc_info()[0] else 0)
 

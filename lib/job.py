@@ -66,18 +66,19 @@ class Job:
 
         Under papermill the result waits for the notebook to end; by hand it is final at once.
         """
+        by_hand = OUTPUT not in os.environ
+        ending = "" if by_hand else run.UNFINISHED
         if weights is not None:
-            save_weights(self.folder, weights, half)
+            save_weights(self.folder, weights, half, ending)
         if history is not None:
-            history.to_csv(self.folder / "history.csv", index=False)
+            history.to_csv(self.folder / f"history.csv{ending}", index=False)
         result = {
             "name": self.run.name, "step": self.run.step, "study": self.study.name, "hash": self.fingerprint,
             "parameters": study.resolved(self.study, self.run), "upstream": self.run.upstream,
             "channels": channels, "metrics": metrics,
             "evaluation": [] if evaluation is None else evaluation.to_dict("records"),
             "provenance": provenance.record(self, 0 if history is None else history.seconds.sum())}
-        by_hand = OUTPUT not in os.environ
-        write_json(self.folder / ("result.json" if by_hand else "result.partial.json"), result)
+        write_json(self.folder / f"result.json{ending}", result)
         return pd.Series(metrics, name=self.run.name).to_frame()
 
 
@@ -126,24 +127,25 @@ def needed(loaded, listed, target, name):
 
 def engine(loaded):
     """The GPU where there is one; its bfloat16 and compilation only there."""
+    size = loaded.evaluation.batch_size
     if not torch.cuda.is_available():
-        return training.CPU
+        return training.Engine(batch_size=size)
     torch.set_float32_matmul_precision("high")
-    return training.Engine(torch.device("cuda"), loaded.precision == "bfloat16", loaded.compile)
+    return training.Engine(torch.device("cuda"), loaded.precision == "bfloat16", loaded.compile, size)
 
 
-def save_weights(folder, state, half):
+def save_weights(folder, state, half, ending=""):
     """Safetensors; `half`: rounded to half precision, in two shards (the pretrained net, which is committed)."""
     state = {name: value.detach().cpu().contiguous() for name, value in state.items()}
     if not half:
-        run.replace(folder / "model.safetensors", lambda path: save_file(state, path))
+        run.replace(folder / f"model.safetensors{ending}", lambda path: save_file(state, path))
         return
     state = rounded(state)
     names, shards = sorted(state), ([], [])
     for name in sorted(names, key=lambda n: -state[n].numel()):
         min(shards, key=lambda shard: sum(state[n].numel() for n in shard)).append(name)
     for number, shard in enumerate(shards, 1):
-        run.replace(folder / f"model-{number:05d}-of-00002.safetensors",
+        run.replace(folder / f"model-{number:05d}-of-00002.safetensors{ending}",
                  lambda path, shard=shard: save_file({name: state[name] for name in shard}, path))
 
 

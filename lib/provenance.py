@@ -51,8 +51,15 @@ def code(notebook):
         for module in sorted(_imports(trees[queue.pop()]) - PRESENTATION - set(trees)):
             trees[module] = ast.parse((ROOT / "lib" / f"{module}.py").read_text())
             queue.append(module)
-    return {name: digest(ast.dump(_without_docstrings(tree)))
-            for name, tree in sorted(trees.items())}
+    return {name: digest(_dump(_without_docstrings(tree))) for name, tree in sorted(trees.items())}
+
+
+def _dump(node):
+    """A syntax tree as text without its empty fields, of which each Python version has others."""
+    if isinstance(node, ast.AST):
+        fields = ", ".join(f"{name}={_dump(value)}" for name, value in ast.iter_fields(node) if value not in (None, []))
+        return f"{type(node).__name__}({fields})"
+    return f"[{', '.join(map(_dump, node))}]" if isinstance(node, list) else repr(node)
 
 
 def _imports(tree):

@@ -9,7 +9,7 @@ import pandas as pd
 from lib import run, study
 
 PROPOSED = "JSCC + pruning"
-START_UP = 5  # seconds of a run before its notebook's clock starts
+START_UP = 2  # seconds of a run before its notebook's clock starts
 
 
 def load(profile, interactive=False):
@@ -32,13 +32,13 @@ def load(profile, interactive=False):
                   "device": origin["device"], "commit": origin["commit"]}
         rows += [{**common, **point} for point in result["evaluation"]] or [common]
     table = pd.DataFrame(rows)
-    for column in ("right_by_class", "snr_db", "draw", "accuracy", "pool", "ratio", "bandwidth", "train_snr_db",
-                   "variant", "seed", "scheme", "step", "run"):
+    for column in ("run", "step", "scheme", "pool", "ratio", "bandwidth", "train_snr_db", "variant", "seed", "symbols",
+                   "device_macs", "snr_db", "draw", "accuracy", "accuracy_selecting", "accuracy_reporting",
+                   "right_by_class", "hash", "seconds", "device", "commit"):
         if column not in table:
             table[column] = pd.Series(dtype=object)
-    if "right_by_class" in table:
-        table["right_by_class"] = table["right_by_class"].map(
-            lambda text: [int(n) for n in text.split()] if isinstance(text, str) else text)
+    table["right_by_class"] = table["right_by_class"].map(
+        lambda text: [int(n) for n in text.split()] if isinstance(text, str) else text)
     return table
 
 
@@ -65,11 +65,11 @@ def pending(profile, rerun_stale=False, only=None):
     """The runs still to do, in order: unfinished ones of the asked figures and what they need upstream."""
     loaded = study.load(profile)
     listed = {r.name: r for r in study.runs(loaded)}
+    again = stale(profile)[0] if rerun_stale else ()
     wanted = set()
     for item in listed.values():
         asked = only is None or any(figure.startswith(only) for figure in item.figures)
-        again = rerun_stale and is_stale(loaded, item)
-        if asked and (again or not run.finished(run.folder_of(loaded, item.name))):
+        if asked and (item.name in again or not run.finished(run.folder_of(loaded, item.name))):
             wanted.add(item.name)
     queue = list(wanted)
     while queue:  # upstream weights that are not here have to be made again
@@ -80,22 +80,25 @@ def pending(profile, rerun_stale=False, only=None):
     return [item for item in listed.values() if item.name in wanted]
 
 
-def is_stale(loaded, item):
-    """Whether a finished result no longer fits today's code, parameters or upstream results."""
+def stale(profile):
+    """Names of the finished runs that no longer fit, and of results that the study does not list.
+
+    A result fits today's code, parameters and upstream results, and rests on none that does not.
+    """
     from lib import provenance
 
-    folder = run.folder_of(loaded, item.name)
-    return run.finished(folder) and run.read_result(folder)["hash"] != provenance.fingerprint(loaded, item)
-
-
-def stale(profile):
-    """Names of the finished runs whose hash no longer matches, and of results that the study does not list."""
     loaded = study.load(profile)
-    listed = {item.name: item for item in study.runs(loaded)}
+    listed = [item.name for item in study.runs(loaded)]
+    old = []
+    for item in study.runs(loaded):
+        place = run.folder_of(loaded, item.name)
+        if run.finished(place) and (set(item.upstream) & set(old) or (
+                run.read_result(place)["hash"] != provenance.fingerprint(loaded, item))):
+            old.append(item.name)
     folder = run.folder_of(loaded, "")
     unknown = [name for file in sorted(folder.glob("*/*/result.json"))
                if (name := str(file.parent.relative_to(folder))) not in listed]
-    return [name for name, item in listed.items() if is_stale(loaded, item)], unknown
+    return old, unknown
 
 
 def figure_points(table, settings, figure):
@@ -211,8 +214,8 @@ def provenance_table(table, settings):
     """Where each run's numbers came from, and the command that computes it again."""
     once = table.drop_duplicates("run")
     return pd.DataFrame({
-        "run": once.run, "seed": once.seed, "commit": once.commit.str[:8], "device": once.device,
-        "seconds": once.seconds, "hash": once.hash,
+        "run": once.run, "seed": once.seed, "commit": once.commit.map(lambda commit: commit and commit[:8]),
+        "device": once.device, "seconds": once.seconds, "hash": once.hash,
         "recompute with": "python -m lib.run " + settings.name + " " + once.run})
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from lib import InputError, forks, study
 
 ROOT = study.ROOT
+UNFINISHED = ".unfinished"  # ends the names of a run's files until its notebook has run to its end
 OUTPUT = "STUDY_OUTPUT"  # set for papermill's kernel; absent when a notebook is opened by hand
 
 
@@ -45,20 +46,27 @@ def execute(loaded, profile, run, folder=None):
     folder = folder or folder_of(loaded, run.name)
     notebook = notebook_file(run.notebook)
     folder.mkdir(parents=True, exist_ok=True)
-    partial, unfinished, result = (folder / name for name in (
-        "notebook.partial.ipynb", "result.partial.json", "result.json"))
+    partial, result = folder / "notebook.partial.ipynb", folder / "result.json"
     before = result.stat().st_mtime_ns if result.exists() else None
     with open(folder / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # an orphan of a killed study may still be at it
         if result.exists() and result.stat().st_mtime_ns != before:
             return  # and it has finished the run meanwhile
-        unfinished.unlink(missing_ok=True)
+        for left in folder.glob(f"*{UNFINISHED}"):
+            left.unlink()
         papermill_run(notebook, partial, folder, loaded.threads_of(run.step),
                       {"study": str(profile), **run.parameters})
         os.replace(partial, folder / "notebook.ipynb")
-        os.replace(unfinished, result)
+        put_in_place(folder)
         for checkpoint in folder.glob("checkpoint*.pt"):
             checkpoint.unlink()
+
+
+def put_in_place(folder):
+    """Give the files of a run whose notebook has run to its end their names, the result last."""
+    for made in (*folder.glob(f"model*{UNFINISHED}"), *folder.glob(f"history.csv{UNFINISHED}"),
+                 folder / f"result.json{UNFINISHED}"):
+        os.replace(made, made.with_suffix(""))
 
 
 def notebook_file(name):

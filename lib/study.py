@@ -97,7 +97,7 @@ class Ablations(Strict):
 
 
 class Baseline(Strict):
-    """One run of another scheme; which fields it needs is for lib.schemes to say."""
+    """One run of another scheme."""
 
     scheme: str
     snr_db: float = 14.5
@@ -114,6 +114,11 @@ class Baselines(Strict):
     frozen: Schedule
     everything: Schedule
     runs: list[Baseline] = []
+
+
+SCHEMES = {"png": (), "jpeg": ("level",), "webp": ("level",), "bottlenet": ("pool", "level"),
+           "bottlenet_plus": ("pool", "bandwidth"), "jalad": ("pool", "level"), "two_step": ("pool", "ratio", "level"),
+           "deepjscc": ("bandwidth",), "separation": ("pool", "ratio", "bandwidth")}  # and what each needs
 
 
 class Study(Strict):
@@ -188,7 +193,7 @@ def load(path):
         return Study.model_validate(content)
     except OSError as error:
         raise InputError(f"There is no study {str(path)!r}: {file} cannot be read.") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{file} is not YAML: {' '.join(str(error).split())}.") from error
     except ValidationError as error:
         first = error.errors()[0]
@@ -199,22 +204,29 @@ def load(path):
         raise InputError(f"{file.name}: {place + ': ' if place else ''}{message}{given}{hint}.") from error
 
 
-def check(study, pool=None, ratio=None, bandwidth=None, scheme=None, **_):
+def check(study, pool=None, ratio=None, bandwidth=None, scheme=None, level=None, **_):
     """Raise InputError when a point cannot be built."""
+    if scheme is not None:
+        given = {"pool": pool, "ratio": ratio, "bandwidth": bandwidth, "level": level}
+        missing = [needed for needed in SCHEMES.get(scheme, ()) if given[needed] is None]
+        if scheme not in SCHEMES or missing:
+            raise InputError(f"The scheme {scheme!r} needs {' and '.join(missing)}." if missing else
+                             f"The scheme must be one of {', '.join(SCHEMES)}, not {scheme!r}.")
     if ratio is not None:
         total = geometry.total_filters(study.network.width, pool)
         least = geometry.FLOOR * sum(geometry.BLOCKS[:pool])
         if geometry.filters_to_remove(total, ratio) > total - least:
             raise InputError(f"A pruning ratio of {ratio} up to pooling {pool} would leave a layer "
                              f"fewer than {geometry.FLOOR} filters.")
-    if bandwidth is not None and scheme is None:
+    if bandwidth is not None and pool is not None and scheme in (None, "bottlenet_plus"):
         geometry.symbol_channels(pool, bandwidth)
 
 
 def name(step, pool=None, ratio=None, bandwidth=None, snr_db=None, seed=0, variant="proposed",
          scheme=None, level=None):
     """A run's readable name, which is its path: `end_to_end/pool2-r0.50-b2048-snr14.5-s0`."""
-    parts = [scheme, pool and f"pool{pool}", ratio is not None and f"r{ratio:.2f}", bandwidth and f"b{bandwidth}",
+    short = ratio is not None and (f"{ratio:.2f}" if ratio == round(ratio, 2) else f"{ratio:g}")
+    parts = [scheme, pool and f"pool{pool}", short and f"r{short}", bandwidth and f"b{bandwidth}",
              level is not None and f"level{level}", snr_db is not None and f"snr{snr_db:g}", f"s{seed}",
              variant != "proposed" and variant]
     return f"{step}/" + "-".join(str(part) for part in parts if part)
@@ -253,9 +265,19 @@ def runs(study, extra=(), baselines=()):
     for baseline in [*(study.baselines.runs if study.baselines else []), *baselines]:
         given = {key: value for key, value in dict(baseline).items() if value is not None}
         parameters = {"seed": study.seeds[0], "pool": None, "ratio": None, "bandwidth": None, "level": None, **given}
-        base = network("figure3", parameters["pool"], parameters["ratio"] or 0.0, parameters["seed"], "proposed")
-        add("baselines", "figure3", [base], **parameters)
+        for figure in _figures_of(baseline, points):
+            base = network(figure, parameters["pool"], parameters["ratio"] or 0.0, parameters["seed"], "proposed")
+            add("baselines", figure, [base], **parameters)
     return list(listed.values())
+
+
+def _figures_of(baseline, points):
+    """Figure 3 shows the other schemes; the separation baseline is for the curve of its split, ratio, bandwidth."""
+    given = dict(baseline)
+    if given["scheme"] != "separation":
+        return {"figure3"}
+    return {figure for point, figure in points if figure.startswith(("figure4", "figure5")) and all(
+        point[key] == given.get(key) for key in ("pool", "ratio", "bandwidth"))} or {"figure3"}
 
 
 def criterion(variant):
@@ -317,6 +339,9 @@ def resolved(study, run):
     values = study.model_dump(mode="json")
     if run.step in ("pretrain", "prune", "autoencoder"):  # these evaluate over no list of SNRs
         values["evaluation"] = {"curve_images": study.evaluation.curve_images}
+    else:
+        values["evaluation"]["snr_db"] = study.snrs_db(run.parameters["snr_db"])
+        values["evaluation"].pop("matched_across")
     if run.step == "baselines":  # two-step pruning trains as pruning does; the list of runs is not a parameter
         values["baselines"].pop("runs")
         sections += ("prune",)

@@ -19,6 +19,7 @@ class Engine:
     device: torch.device = torch.device("cpu")
     bfloat16: bool = False
     compile: bool = False
+    batch_size: int = 250  # of evaluations
 
     def autocast(self):
         """The precision context of a forward pass."""

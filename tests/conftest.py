@@ -1,5 +1,40 @@
-"""One thread, so that the suite's time does not depend on what else the machine does."""
+"""One thread, so that the suite's time does not depend on what else the machine does; what several files need."""
 
+import pytest
 import torch
+from torch import nn
+
+from lib import data, vgg
 
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Every test draws the same numbers, alone or among others."""
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def make_network():
+    """Narrow VGGs whose batch norms do something, in evaluation mode: make_network(seed, width)."""
+    def make(seed=0, width=0.125):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = vgg.vgg16_bn(10, width)
+            for module in network.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    nn.init.normal_(module.running_mean)
+                    nn.init.uniform_(module.running_var, 0.5, 2)
+                    nn.init.uniform_(module.weight, 0.5, 1.5)
+                    nn.init.normal_(module.bias)
+        return network.eval()
+    return make
+
+
+@pytest.fixture(scope="session")
+def pictures():
+    """40 images of the shipped subset, uint8, and their labels: 4 of each class, classes in turn."""
+    images, labels = data.load("mini", split="test")
+    chosen = torch.arange(1000).view(10, 100)[:, :4].T.flatten()
+    return images[chosen], labels[chosen]

@@ -1,0 +1,337 @@
+"""Every verdict on every claim, on results of which the answer is known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib import claims, results, study
+from lib.claims import NOT, REPRODUCED, UNMEASURED, UNRESOLVED
+
+CLASSES = 100
+WOBBLE = np.tile([1, -1], CLASSES // 2)  # mean 0; a standard error of 0.1 answers a class
+SNRS = (-5.0, 0.0, 14.5, 20.0)
+
+
+@pytest.fixture(autouse=True)
+def no_large_network(monkeypatch, request):
+    """Claim 1 builds the whole network; once is enough."""
+    if "first_claim" not in request.node.name:
+        monkeypatch.setattr(claims, "_c1", lambda settings: (REPRODUCED, ""))
+
+
+def verdict(table, claim, profile="paper"):
+    rows = claims.judge(table, study.load(profile)).set_index("claim")
+    assert rows.index.tolist() == [f"C{number}" for number in range(1, 10)]
+    return rows.verdict[claim]
+
+
+PRETRAINED = {"step": "pretrain", "run": "pretrain/s0", "scheme": results.PROPOSED, "seed": 0, "accuracy_clean": 0.7,
+              "accuracy_selecting_clean": 0.7, "accuracy_reporting_clean": 0.7}
+MODEL = {"step": "end_to_end", "scheme": results.PROPOSED, "variant": "proposed", "seed": 0, "draw": 0,
+         "train_snr_db": 14.5, "snr_db": 14.5, "accuracy": 0.7, "accuracy_selecting": 0.7, "accuracy_reporting": 0.7,
+         "symbols": 256, "symbols_finite": 256, "device_macs": 1e8, "device_half_macs": 1e8, "pool": 3, "ratio": 0.5,
+         "bandwidth": 64}
+
+
+def table(*rows):
+    """Results of models that differ from MODEL, beside the pretrained net."""
+    models = [{**MODEL, **row} for row in rows]
+    for number, row in enumerate(models):
+        row.setdefault("run", f"{row['step']}/{number}")
+        row.setdefault("right_by_class", [70] * CLASSES)
+    return pd.DataFrame([PRETRAINED, *models])
+
+
+def curve(right, trained=None, **point):
+    """A model for each SNR (or one trained at `trained`), with `right[snr]` of 100 images right, by class."""
+    rows = []
+    for snr, counts in right.items():
+        counts = np.broadcast_to(counts, CLASSES)
+        own = snr if trained is None else trained
+        rows.append({**point, "snr_db": snr, "train_snr_db": own, "accuracy": counts.mean() / 100,
+                     "accuracy_selecting": counts.mean() / 100, "accuracy_reporting": counts.mean() / 100,
+                     "right_by_class": counts.tolist(), "symbols": point["bandwidth"],
+                     "run": "end_to_end/" + "-".join(f"{value:g}" for value in point.values()) + f"-snr{own:g}"})
+    return rows
+
+
+def test_without_any_result_nothing_is_measured():
+    empty = table(MODEL).iloc[:0]
+    rows = claims.judge(empty, study.load("paper")).set_index("claim")
+    assert set(rows.verdict.drop("C1")) == {UNMEASURED}
+
+
+def test_claims_about_the_full_network_are_not_judged_by_a_narrow_one():
+    rows = claims.judge(table(*FIGURE3), study.load("quick")).set_index("claim")
+    assert set(rows.verdict[["C1", "C2", "C3", "C4", "C5", "C9"]]) == {UNMEASURED}
+
+
+def test_every_claim_says_what_the_paper_says_and_gives_numbers():
+    rows = claims.judge(table(*FIGURE3), study.load("paper")).set_index("claim")
+    assert rows["the paper says"].str.len().gt(20).all()
+    assert rows.numbers[["C3", "C4", "C5", "C9"]].str.contains(r"\d").all()
+
+
+# C1, C2: operations
+
+def test_first_claim_holds_for_the_papers_network():
+    rows = claims.judge(table({}), study.load("paper")).set_index("claim")
+    assert rows.verdict["C1"] == REPRODUCED and rows.numbers["C1"].startswith("31")
+
+
+@pytest.mark.parametrize("half, whole, expected", [
+    (24.3e6, 40e6, REPRODUCED), (10e6, 24.3e6, REPRODUCED), (22e6, 40e6, REPRODUCED), (10e6, 26.8e6, NOT),
+    (21.8e6, 40e6, NOT)])
+def test_c2_holds_if_the_device_half_or_it_with_its_encoder_is_within_10_percent(half, whole, expected):
+    point = {"pool": 2, "ratio": 0.5, "bandwidth": 256, "device_half_macs": half, "device_macs": whole}
+    assert verdict(table(point), "C2") == expected
+
+
+def test_c2_needs_that_split_and_ratio():
+    assert verdict(table({"pool": 2, "ratio": 0.75, "bandwidth": 256, "device_macs": 24.3e6}), "C2") == UNMEASURED
+
+
+# C3, C4, C5, C9: Figure 3
+
+PNG = {"step": "baselines", "scheme": "PNG", "variant": None, "pool": None, "ratio": None, "symbols": 7500,
+       "device_macs": 0}
+PLUS = {"step": "baselines", "scheme": "BottleNet++", "variant": None, "pool": 2, "ratio": None}
+OLD = {**PLUS, "scheme": "BottleNet"}
+POOL1 = {"pool": 1, "ratio": 0.7, "symbols": 2560, "device_macs": 4.5e6}
+POOL5 = {"pool": 5, "ratio": 0.3, "symbols": 8, "device_macs": 150e6}
+WRONG = {"accuracy_selecting": 0.6, "accuracy": 0.9, "accuracy_reporting": 0.9}  # outside the tolerance
+FIGURE3 = ({**PNG}, POOL1, POOL5, {**PLUS, "symbols": 8192}, {**OLD, "symbols": 9000, "device_macs": 2e8})
+
+
+@pytest.mark.parametrize("rows, expected", [
+    ((PNG, POOL1), REPRODUCED),
+    ((PNG, {**POOL1, "symbols": 3000, "device_macs": 4.8e6}), REPRODUCED),  # the limits themselves
+    ((PNG, {**POOL1, "symbols": 3001}), NOT),
+    ((PNG, {**POOL1, "device_macs": 4.81e6}), NOT),
+    ((PNG, {**POOL1, **WRONG}), NOT),
+    ((PNG, {**POOL1, "device_macs": 9e6}, {**POOL1, "symbols": 7000}), NOT),  # each has one of the two
+    ((PNG, {**POOL1, "pool": 2}), UNMEASURED),
+    ((POOL1,), UNMEASURED)])
+def test_c3(rows, expected):
+    assert verdict(table(*rows), "C3") == expected
+
+
+@pytest.mark.parametrize("rows, expected", [
+    ((POOL5,), REPRODUCED),
+    ((POOL5, {**POOL5, "device_macs": 200e6, "accuracy": 0.99}), REPRODUCED),
+    ((POOL5, {**POOL5, **WRONG}), REPRODUCED),
+    (({**POOL5, "device_macs": 161e6},), NOT),
+    (({**POOL5, **WRONG},), NOT),
+    (({**POOL5, "symbols": 16},), UNMEASURED),
+    (({**POOL5, "pool": 4},), UNMEASURED)])
+def test_c4(rows, expected):
+    assert verdict(table(*rows), "C4") == expected
+
+
+@pytest.mark.parametrize("rows, expected", [
+    ((POOL5, {**PLUS, "symbols": 8192}), REPRODUCED),  # 8192 / 8 = 1024
+    ((POOL5, {**PLUS, "symbols": 8176}), NOT),
+    ((POOL5, {**PLUS, "symbols": 8192}, {**PLUS, "symbols": 128}), NOT),
+    ((POOL5, {**PLUS, "symbols": 8192}, {**PLUS, "symbols": 128, **WRONG}), REPRODUCED),
+    ((POOL5, {**PLUS, "symbols": 8192}, {**PLUS, "symbols": 128, "device_macs": 157e6}), REPRODUCED),
+    (({**POOL5, "device_macs": 157e6}, {**PLUS, "symbols": 8192}), UNRESOLVED),
+    ((POOL5, {**PLUS, **WRONG}), UNRESOLVED),
+    ((POOL5,), UNMEASURED),
+    (({**PLUS, "symbols": 8192},), UNMEASURED)])
+def test_c5(rows, expected):
+    assert verdict(table(*rows), "C5") == expected
+
+
+@pytest.mark.parametrize("rows, expected", [
+    ((POOL5, {**PLUS, "device_macs": 160e6}, {**OLD, "device_macs": 160e6}), REPRODUCED),
+    ((POOL5, {**PLUS, "device_macs": 160e6}, {**OLD, "device_macs": 140e6}), NOT),
+    ((POOL5, {**PLUS, "device_macs": 160e6, "symbols": 8}, {**OLD, "device_macs": 160e6}), NOT),  # not less of both
+    ((POOL5, POOL1, {**PLUS, "device_macs": 5e6, "symbols": 3000}, {**OLD, "device_macs": 160e6}), REPRODUCED),
+    ((POOL5, {**POOL1, **WRONG}, {**PLUS, "device_macs": 5e6, "symbols": 3000}, {**OLD, "device_macs": 160e6}), NOT),
+    ((POOL5, {**PLUS, "device_macs": 160e6}, {**OLD, "device_macs": 1, **WRONG}), REPRODUCED),
+    (({**POOL5, **WRONG}, PLUS, OLD), UNRESOLVED),
+    ((POOL5, {**PLUS, **WRONG}, {**OLD, **WRONG}), UNRESOLVED),
+    ((POOL5, PLUS), UNMEASURED), ((POOL5, OLD), UNMEASURED), ((PLUS, OLD), UNMEASURED)])
+def test_c9(rows, expected):
+    assert verdict(table(*rows), "C9") == expected
+
+
+def test_points_of_other_snrs_decide_nothing():
+    others = {"snr_db": 20.0}, {"train_snr_db": 20.0}
+    for claim, rows in (("C3", (PNG, POOL1)), ("C4", (POOL5,)), ("C5", (POOL5, {**PLUS, "symbols": 8192}))):
+        for other in others:
+            assert verdict(table(*({**row, **other} for row in rows)), claim) == UNMEASURED
+
+
+# C6, C7: Figure 4
+
+FOUR_A = {"pool": 2, "bandwidth": 2048}
+FOUR_B = {"pool": 4, "bandwidth": 128}
+UNPRUNED = {-5.0: 40, 0.0: 50, 14.5: 68, 20.0: 70}
+
+
+def less(loss, wobble=0, base=UNPRUNED):
+    """The unpruned curve less a loss at each SNR, in images of 100; classes differ by `wobble` at the high SNRs."""
+    return {snr: base[snr] - loss[snr] + WOBBLE * (wobble if snr > 10 else 0) for snr in loss}
+
+
+def figure4(pruned, ratio, point=FOUR_A, base=UNPRUNED, **options):
+    return table(*curve(base, **point, ratio=0.0, **options), *curve(pruned, **point, ratio=ratio, **options))
+
+
+SHRINKS = {-5.0: 1, 0.0: 1, 14.5: 5, 20.0: 5}  # as SNR falls
+GROWS = {-5.0: 6, 0.0: 6, 14.5: 2, 20.0: 2}
+SAME = {-5.0: 3, 0.0: 3, 14.5: 3.5, 20.0: 3.5}
+
+
+@pytest.mark.parametrize("loss, wobble, expected", [
+    (SHRINKS, 1, REPRODUCED), (GROWS, 1, NOT), (SAME, 10, UNRESOLVED), (SAME, 1, REPRODUCED),
+    ({-5.0: 3.5, 0.0: 3.5, 14.5: 3, 20.0: 3}, 10, UNRESOLVED)])
+@pytest.mark.parametrize("point", [FOUR_A, FOUR_B], ids=["4a", "4b"])
+def test_c6(loss, wobble, expected, point):
+    assert verdict(figure4(less(loss, wobble), 0.5, point), "C6") == expected
+
+
+def test_c6_is_about_ratios_up_to_a_half():
+    assert verdict(figure4(less(SHRINKS, 1), 0.75), "C6") == UNMEASURED
+    assert verdict(figure4(less(SHRINKS, 1), 0.25), "C6") == REPRODUCED
+
+
+def test_c6_needs_every_ratio_to_agree():
+    both = pd.concat([figure4(less(SHRINKS, 1), 0.25), figure4(less(GROWS, 1), 0.5)]).drop_duplicates(
+        ["run", "snr_db"], ignore_index=True)
+    assert verdict(both, "C6") == NOT
+    open_ = pd.concat([figure4(less(SHRINKS, 1), 0.25), figure4(less(SAME, 10), 0.5)]).drop_duplicates(
+        ["run", "snr_db"], ignore_index=True)
+    assert verdict(open_, "C6") == UNRESOLVED
+
+
+def test_c6_is_paired_by_class():
+    """Classes differ by far more than the loss does, but alike in both curves."""
+    spread = {snr: right + 20 * WOBBLE for snr, right in UNPRUNED.items()}
+    assert verdict(figure4(less(SHRINKS, 1, base=spread), 0.5, base=spread), "C6") == REPRODUCED
+
+
+def test_c6_counts_only_where_the_unpruned_net_is_above_5_times_chance():
+    at_chance = {-5.0: 4, 0.0: 50, 14.5: 68, 20.0: 70}
+    pruned = less({-5.0: 3, 0.0: 8, 14.5: 5, 20.0: 5}, 1, at_chance)  # without -5 dB the loss grows
+    assert verdict(figure4(pruned, 0.5, base=at_chance), "C6") == NOT
+    nowhere = {**at_chance, 0.0: 5}
+    assert verdict(figure4(less(dict.fromkeys(SNRS, 1), 1, nowhere), 0.5, base=nowhere), "C6") == UNMEASURED
+
+
+@pytest.mark.parametrize("ratio, claim", [(0.5, "C6"), (0.9, "C7")])
+def test_claims_over_snr_need_the_unpruned_net_too(ratio, claim):
+    alone = table(*curve(less(SHRINKS, 1), **FOUR_A, ratio=ratio))
+    assert verdict(alone, claim) == UNMEASURED
+    assert verdict(figure4(less(SHRINKS, 1), ratio), claim) != UNMEASURED
+
+
+@pytest.mark.parametrize("lacking", [{-5.0, 0.0}, {14.5, 20.0}])
+def test_c6_needs_low_and_high_snrs(lacking):
+    kept = {snr: right for snr, right in {**UNPRUNED, 5.0: 60, 10.0: 64}.items() if snr not in lacking}
+    pruned = less({snr: 1 for snr in kept}, 1, kept)
+    assert verdict(figure4(pruned, 0.5, base=kept), "C6") == UNMEASURED
+
+
+@pytest.mark.parametrize("loss, wobble, expected", [
+    ({**SAME, 0.0: 3, 20.0: 3}, 1, REPRODUCED),
+    ({**SAME, 0.0: 5, 20.0: 3}, 1, REPRODUCED),  # falls by 2 points more
+    ({**SAME, 0.0: 3, 20.0: 5}, 1, REPRODUCED),  # falls by 2 points less
+    ({**SAME, 0.0: 13, 20.0: 3}, 1, NOT), ({**SAME, 0.0: 3, 20.0: 13}, 1, NOT),
+    ({**SAME, 0.0: 5, 20.0: 3}, 10, UNRESOLVED), ({**SAME, 0.0: 7, 20.0: 3}, 10, UNRESOLVED)])
+@pytest.mark.parametrize("ratio", [0.75, 0.9])
+def test_c7(loss, wobble, expected, ratio):
+    assert verdict(figure4(less(loss, wobble), ratio), "C7") == expected
+
+
+def test_c7_needs_0_and_20_db():
+    kept = {snr: right for snr, right in {**UNPRUNED, 10.0: 64}.items() if snr != 20.0}
+    assert verdict(figure4(less(dict.fromkeys(kept, 3), 1, kept), 0.9, base=kept), "C7") == UNMEASURED
+
+
+def test_c7_is_about_very_high_ratios():
+    assert verdict(figure4(less(SHRINKS, 1), 0.5), "C7") == UNMEASURED
+
+
+# C8: Figure 5
+
+def figure5(drops, at_20_db, wobble=1, **options):
+    """Curves at 20 dB and, `drops` lower, at 0 dB, by bandwidth."""
+    rows = []
+    for number, (bandwidth, drop) in enumerate(drops.items()):
+        top = at_20_db[bandwidth]
+        right = {0.0: top - drop + WOBBLE * wobble * (-1) ** number, 10.0: top - drop / 2, 20.0: top}
+        rows += curve(right, pool=2, ratio=0.5, bandwidth=bandwidth, **options)
+    return table(*rows)
+
+
+SHARPER = {256: 30, 512: 20, 1024: 12, 2048: 8}
+EQUAL = dict.fromkeys(SHARPER, 70)
+
+
+@pytest.mark.parametrize("drops, top, wobble, expected", [
+    (SHARPER, EQUAL, 1, REPRODUCED),
+    (SHARPER, {**EQUAL, 256: 68.1}, 1, REPRODUCED),
+    (SHARPER, {**EQUAL, 256: 65}, 1, NOT),  # they do not agree at 20 dB
+    ({256: 8, 512: 12, 1024: 20, 2048: 30}, EQUAL, 1, NOT),
+    ({256: 30, 512: 12, 1024: 20, 2048: 8}, EQUAL, 1, NOT),  # not monotone
+    (dict.fromkeys(SHARPER, 10), EQUAL, 10, UNRESOLVED),
+    ({256: 11, 2048: 10}, EQUAL, 10, UNRESOLVED),
+    ({256: 30}, EQUAL, 1, UNMEASURED)])
+def test_c8(drops, top, wobble, expected):
+    assert verdict(figure5(drops, top, wobble), "C8") == expected
+
+
+def test_c8_needs_0_and_20_db():
+    rows = figure5(SHARPER, EQUAL)
+    assert verdict(rows[rows.snr_db != 20.0], "C8") == UNMEASURED
+    assert verdict(rows[rows.snr_db != 0.0], "C8") == UNMEASURED
+
+
+def test_c8_takes_figure_5s_split_and_ratio():
+    rows = figure5(SHARPER, EQUAL)
+    assert verdict(rows.assign(ratio=0.75), "C8") == UNMEASURED
+    assert verdict(rows.assign(pool=3), "C8") == UNMEASURED
+
+
+# Readings
+
+def test_fixed_alone_gives_no_verdict():
+    """One model trained at 14.5 dB, evaluated across, however clear its numbers."""
+    right = {**less(SHRINKS, 1), 14.5: 60, 10.0: 60, 5.0: 55}
+    base = {**UNPRUNED, 10.0: 64, 5.0: 58}
+    for ratio, claim in ((0.5, "C6"), (0.9, "C7")):
+        assert verdict(figure4(right, ratio, base=base, trained=14.5), claim) == UNMEASURED
+        assert verdict(figure4(right, ratio, base=base), claim) != UNMEASURED
+    assert verdict(figure5(SHARPER, EQUAL, trained=14.5), "C8") == UNMEASURED
+
+
+def test_matched_models_count_only_at_their_own_snr():
+    """Each of them evaluated over all SNRs too, with numbers that would turn the verdict round."""
+    matched = figure4(less(SHRINKS, 1), 0.5)
+    astray = [{**row, "train_snr_db": 14.5 if row["snr_db"] != 14.5 else 0.0, "run": row["run"] + "-astray"}
+              for pruned, ratio in ((UNPRUNED, 0.0), (less({**GROWS, -5.0: 30, 0.0: 30}), 0.5))
+              for row in table(*curve(pruned, **FOUR_A, ratio=ratio)).to_dict("records") if row["step"] != "pretrain"]
+    assert verdict(pd.concat([matched, pd.DataFrame(astray)], ignore_index=True), "C6") == REPRODUCED
+
+
+@pytest.mark.parametrize("another", [{"draw": 1}, {"seed": 1}])
+def test_draws_and_seeds_are_averaged_before_they_are_judged(another):
+    shrinks, grows = (figure4(less(loss, 1), 0.5) for loss in (SHRINKS, {-5.0: 12, 0.0: 12, 14.5: 2, 20.0: 2}))
+    both = pd.concat([shrinks, grows.assign(**another)], ignore_index=True)
+    assert (verdict(shrinks, "C6"), verdict(both, "C6")) == (REPRODUCED, NOT)
+
+
+# Choices
+
+@pytest.mark.parametrize("profile", ["quick", "desk", "paper"])
+def test_every_choice_is_stated_beside_the_paper(profile):
+    rows = claims.choices(study.load(profile))
+    assert rows.choice.is_unique and rows.paper.str.len().gt(0).all() and rows.here.str.len().gt(0).all()
+
+
+def test_choices_are_read_from_the_study():
+    paper, quick = (claims.choices(study.load(profile)).set_index("choice").here for profile in ("paper", "quick"))
+    assert "60 epochs, rate 0.01" in paper["pretrain"] and paper["data"].startswith("cifar100")
+    assert quick["data"].startswith("mini") and quick["width"] == "0.25"

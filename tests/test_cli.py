@@ -1,0 +1,251 @@
+"""The command line behind ./run_all.sh: what it refuses, what it says, and what it hands to Snakemake."""
+
+import json
+import os
+import runpy
+import shutil
+import socket
+import subprocess
+import sys
+
+import pytest
+from test_run import MODEL, PRETRAIN, TINY
+
+from lib import provenance, results, run, study
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """A project without results: the parameters of the profiles, and a tiny study beside them."""
+    shutil.copytree(study.ROOT / "params", tmp_path / "params")
+    (tmp_path / "params" / "tiny.yaml").write_text(TINY)
+    (tmp_path / "notebooks").symlink_to(study.ROOT / "notebooks")
+    for module in (study, run):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def command(root, monkeypatch, capsys):
+    """`python -m lib` with arguments: (exit code, standard output, standard error); Snakemake is not started."""
+    handed, start = [], subprocess.run
+
+    def instead_of_snakemake(arguments, *rest, **options):
+        if "snakemake" not in arguments:
+            return start(arguments, *rest, **options)
+        handed.append(arguments)
+        return subprocess.CompletedProcess(arguments, command.snakemake_ends_with)
+
+    def command(*arguments):
+        monkeypatch.setattr(sys, "argv", ["lib", *arguments])
+        monkeypatch.delitem(sys.modules, "lib.__main__", raising=False)
+        with pytest.raises(SystemExit) as end:
+            runpy.run_module("lib", run_name="__main__")
+        return end.value.code, *capsys.readouterr()
+
+    command.handed, command.snakemake_ends_with = handed, 0
+    monkeypatch.setattr(subprocess, "run", instead_of_snakemake)
+    return command
+
+
+def everything_below(folder):
+    return {path: path.stat().st_mtime_ns for path in sorted(folder.rglob("*"))}
+
+
+def store(name, digest, metrics=()):
+    """A finished run of the tiny study with this hash."""
+    place = run.folder_of(study.load("tiny"), name)
+    place.mkdir(parents=True)
+    (place / "result.json").write_text(json.dumps({
+        "name": name, "step": name.split("/")[0], "hash": digest, "parameters": {}, "metrics": dict(metrics),
+        "evaluation": [], "provenance": {"device": provenance.device(), "seconds": 10.0, "commit": None}}))
+
+
+def listed():
+    return {item.name: item for item in study.runs(study.load("tiny"))}
+
+
+def true_hash(name):
+    return provenance.fingerprint(study.load("tiny"), listed()[name])
+
+
+# What is refused: exit code 2, one sentence, nothing written
+
+@pytest.mark.parametrize("arguments, culprit", [
+    (["nonsense"], "'nonsense'"), (["tiny", "--only", "nonsense"], "'nonsense'"),
+    (["tiny", "--only", "figure6"], "figure6"),
+    (["tiny", "--only", "figure4c"], "figure4c"), (["tiny", "--only", "figure33"], "figure33"),
+    (["tiny", "--jobs", "0"], "--jobs"), (["tiny", "--jobs", "-1"], "--jobs"), (["tiny", "desk"], "one study"),
+    (["report", "nonsense"], "'nonsense'"), (["verify", "nonsense"], "'nonsense'"),
+    (["nowhere/mine.yaml"], "nowhere/mine.yaml")],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+def test_bad_calls_are_refused(root, command, arguments, culprit):
+    before = everything_below(root)
+    code, out, err = command(*arguments)
+    assert code == 2 and culprit in err and err.count("\n") == 1 and err.endswith(".\n")
+    assert out == "" and everything_below(root) == before and command.handed == []
+
+
+@pytest.mark.parametrize("arguments", [["tiny", "--jobs", "two"], ["tiny", "--quick"], ["tiny", "desk", "paper"]],
+                         ids=" ".join)
+def test_unknown_options_are_refused(root, command, arguments):
+    before = everything_below(root)
+    code, _, err = command(*arguments)
+    assert code == 2 and "error:" in err and everything_below(root) == before and command.handed == []
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["", "dry run"])
+def test_an_unknown_parameter_is_refused(root, command, dry):
+    path = root / "params" / "mine.yaml"
+    path.write_text(TINY + "colour: blue\n")
+    before = everything_below(root)
+    code, out, err = command("mine", *dry)
+    assert (code, out, err.count("\n")) == (2, "", 1) and "colour" in err and "mine.yaml" in err
+    assert everything_below(root) == before and command.handed == []
+
+
+def without_data(root, monkeypatch, data_root):
+    """The tiny study on all of CIFAR-100, with nothing in `data_root` and no network."""
+    def refuse(*arguments, **options):
+        raise OSError("no network in this test")
+
+    for name in ("create_connection", "getaddrinfo"):
+        monkeypatch.setattr(socket, name, refuse)
+    (root / "params" / "far.yaml").write_text(TINY.replace("name: mini", f"name: cifar100, root: '{data_root}'"))
+
+
+@pytest.mark.parametrize("exists", [True, False], ids=["empty folder", "no folder"])
+def test_a_study_whose_data_is_missing_is_refused(root, command, monkeypatch, exists):
+    place = root / "images"
+    if exists:
+        place.mkdir()
+    without_data(root, monkeypatch, place)
+    before = everything_below(root)
+    code, _, err = command("far")
+    assert code == 2 and err.count("\n") == 1 and str(place / "cifar-100-python") in err
+    assert everything_below(root) == before and command.handed == []
+
+
+def test_a_missing_notebook_is_refused(root, command):
+    (root / "notebooks").unlink()
+    shutil.copytree(study.ROOT / "params", root / "notebooks")  # a folder, without notebooks
+    code, _, err = command("tiny")
+    assert code == 2 and err.count("\n") == 1 and ".ipynb" not in err and "notebook" in err and command.handed == []
+
+
+def test_asking_for_help_is_no_error(command):
+    code, out, err = command("--help")
+    assert code == 0 and "--dry-run" in out and err == ""
+
+
+# A dry run
+
+def test_a_dry_run_lists_what_is_left_and_how_long_it_takes_and_writes_nothing(root, command):
+    before = everything_below(root)
+    code, out, err = command("tiny", "--dry-run")
+    summary, *names = out.splitlines()
+    assert code == 0 and err == "" and summary == f"tiny: {len(listed())} of {len(listed())} runs to do, " + (
+        summary.split("to do, ")[1])
+    assert "about" in summary and summary.split("about ")[1].split()[1] in ("min", "hours")
+    assert [name.strip() for name in names] == list(listed())
+    assert everything_below(root) == before and command.handed == []
+
+
+def test_a_dry_run_leaves_out_what_is_finished(root, command):
+    store(PRETRAIN, true_hash(PRETRAIN))
+    place = run.folder_of(study.load("tiny"), PRETRAIN)
+    (place / "model-00001-of-00002.safetensors").touch()
+    code, out, _ = command("tiny", "--dry-run")
+    assert code == 0 and f"{len(listed()) - 1} of {len(listed())} runs" in out and PRETRAIN not in out
+
+
+def test_a_dry_run_of_one_figure_lists_its_runs(root, command):
+    code, out, _ = command("tiny", "--dry-run", "--only", "figure5")
+    names = [line.strip() for line in out.splitlines()[1:]]
+    assert code == 0 and names[0] == PRETRAIN and names[-1] == MODEL and not any("baselines" in name for name in names)
+
+
+def test_a_dry_run_takes_a_file(root, command):
+    path = root / "elsewhere.yml"
+    path.write_text(TINY.replace("name: tiny", "name: mine"))
+    code, out, _ = command(str(path), "--dry-run")
+    assert code == 0 and out.startswith("mine: ")
+
+
+def test_the_estimate_follows_what_finished_runs_took(root, command, monkeypatch):
+    """A finished run on this device is the measure: ten times as slow, ten times as long."""
+    monkeypatch.setattr(results, "_measure", lambda settings: pytest.fail("measured although a run has finished"))
+    loaded, minutes = study.load("tiny"), []
+    for seconds in (10_000.0, 100_000.0):
+        shutil.rmtree(root / "outputs", ignore_errors=True)
+        store(PRETRAIN, true_hash(PRETRAIN))
+        path = run.folder_of(loaded, PRETRAIN) / "result.json"
+        path.write_text(path.read_text().replace('"seconds": 10.0', f'"seconds": {seconds}'))
+        number, unit = command("tiny", "--dry-run")[1].splitlines()[0].split("about ")[1].split()[:2]
+        minutes.append(float(number) * (60 if unit == "hours" else 1))
+    assert minutes[1] == pytest.approx(10 * minutes[0], rel=0.05)
+
+
+# A study
+
+def test_a_study_is_handed_to_snakemake(root, command):
+    code, out, _ = command("tiny", "--jobs", "3", "--only", "figure5", "--rerun-stale")
+    (arguments,) = command.handed
+    assert code == 0 and arguments[arguments.index("--cores") + 1] == "3"
+    assert {"profile=tiny", "only=figure5", "rerun_stale=1", "report_only=0"} <= set(arguments)
+    assert "report/index.html" in out
+
+
+def test_all_cores_are_used_unless_told(root, command):
+    command("tiny")
+    assert command.handed[0][command.handed[0].index("--cores") + 1] == str(os.cpu_count())
+
+
+def test_quick_is_the_default(root, command):
+    assert command()[1].startswith("quick: ") and "profile=quick" in command.handed[0]
+
+
+def test_a_study_in_which_a_run_fails_ends_with_an_error(root, command):
+    command.snakemake_ends_with = 1
+    code, out, err = command("tiny")
+    assert code == 1 and "a run failed" in err and "index.html" not in out
+
+
+def test_a_report_is_written_from_the_results_there_are(root, command):
+    code, _, _ = command("report", "tiny")
+    assert code == 0 and {"profile=tiny", "report_only=1"} <= set(command.handed[0])
+
+
+# verify
+
+def test_verify_is_content_with_results_that_fit(root, command):
+    store(PRETRAIN, true_hash(PRETRAIN))
+    code, out, err = command("verify", "tiny")
+    assert (code, out, err) == (0, "tiny: 1 finished results, 0 stale, 0 not in the study\n", "")
+
+
+def test_verify_names_the_stale_result(root, command):
+    store(PRETRAIN, "0" * 16)
+    code, out, _ = command("verify", "tiny")
+    assert code == 1 and "1 stale" in out and f"stale: {PRETRAIN}" in out
+
+
+def test_verify_names_a_result_that_the_study_does_not_list(root, command):
+    store("prune/pool2-r0.33-s0", "0" * 16)
+    code, out, _ = command("verify", "tiny")
+    assert code == 0 and "not in the study: prune/pool2-r0.33-s0" in out
+
+
+def test_verify_goes_through_every_profile_that_has_results(root, command):
+    assert command("verify")[:2] == (0, "")
+    store(PRETRAIN, "0" * 16)
+    (root / "outputs" / "quick").mkdir()
+    code, out, _ = command("verify")
+    assert code == 1 and [line.split(":")[0] for line in out.splitlines() if "finished" in line] == ["quick", "tiny"]
+
+
+def test_verify_writes_nothing(root, command):
+    store(PRETRAIN, "0" * 16)
+    before = everything_below(root)
+    command("verify", "tiny")
+    assert everything_below(root) == before and command.handed == []

@@ -1,0 +1,168 @@
+"""The notebooks as they are in git, and those of the report on a study without results.
+
+Notebooks 01 to 05 run in test_run.py.
+"""
+
+import ast
+import importlib
+import json
+import subprocess
+import sys
+
+import pytest
+from test_run import copy_project, work_in
+
+from lib import run, study
+
+PATHS = sorted((study.ROOT / "notebooks").glob("*.ipynb"))
+EXTRA_KEYS = "metadata.papermill cell.metadata.papermill cell.metadata.execution"
+
+
+def cells(path, kind="code"):
+    return [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == kind]
+
+
+def source(path):
+    return "\n".join("".join(cell["source"]) for cell in cells(path))
+
+
+def tagged(path):
+    return [number for number, cell in enumerate(cells(path)) if "parameters" in cell["metadata"].get("tags", [])]
+
+
+every_notebook = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+
+
+# In git
+
+def test_the_notebooks_are_those_of_the_design():
+    assert [path.stem for path in PATHS] == [
+        "00_data", "01_pretrain", "02_prune", "03_autoencoder", "04_end_to_end", "05_baselines", "10_figure3",
+        "11_figure4", "12_figure5", "20_claims"]
+    assert {*study.NOTEBOOKS.values(), *study.REPORT} == {path.stem for path in PATHS} - {"00_data"}
+
+
+def strips(paths):
+    """Whether nbstripout would take anything out of these notebooks."""
+    command = [sys.executable, "-m", "nbstripout", "--verify", "--extra-keys", EXTRA_KEYS, *map(str, paths)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode != 0, done.stdout
+
+
+def test_nothing_is_left_to_strip(tmp_path):
+    assert strips(PATHS) == (False, "")
+    book = json.loads(PATHS[0].read_text())
+    book["metadata"]["papermill"] = {"duration": 1.0}
+    (tmp_path / "run.ipynb").write_text(json.dumps(book))
+    assert strips([tmp_path / "run.ipynb"])[0]
+
+
+@every_notebook
+def test_no_outputs_counts_or_papermill_metadata(path):
+    book = json.loads(path.read_text())
+    assert "papermill" not in book["metadata"]
+    assert not any({"papermill", "execution"} & set(cell["metadata"]) for cell in book["cells"])
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in cells(path))
+
+
+@every_notebook
+def test_one_parameters_cell_and_it_comes_first(path):
+    assert tagged(path) == [0]
+
+
+@every_notebook
+def test_the_parameters_are_plain_values(path):
+    tree = ast.parse("".join(cells(path)[0]["source"]))
+    values = {node.targets[0].id: ast.literal_eval(node.value) for node in tree.body}
+    assert values["study"] == "quick"
+    assert all(value is None or isinstance(value, str | int | float) for value in values.values())
+
+
+@pytest.mark.parametrize("step, notebook", study.NOTEBOOKS.items())
+def test_the_parameters_are_those_that_a_run_gives(step, notebook):
+    path = study.ROOT / "notebooks" / f"{notebook}.ipynb"
+    tree = ast.parse("".join(cells(path)[0]["source"]))
+    names = {node.targets[0].id for node in tree.body} - {"study"}
+    for item in study.runs(study.load("paper")):
+        if item.step == step:
+            assert set(item.parameters) == names, f"papermill would only warn about {item.name}"
+
+
+@every_notebook
+def test_a_notebook_is_thin(path):
+    lines = [line for line in source(path).splitlines() if line.strip()]
+    assert len(lines) <= 120
+    assert not any(isinstance(node, ast.ClassDef) for node in ast.walk(ast.parse(source(path))))
+
+
+@every_notebook
+def test_a_notebook_opens_with_a_title_and_says_what_it_does(path):
+    first = json.loads(path.read_text())["cells"][0]
+    text = "".join(first["source"])
+    assert first["cell_type"] == "markdown" and text.startswith("# ") and len(text) > 150
+
+
+def lib_names(tree):
+    """{name in the notebook: module} of what it imports from lib."""
+    return {alias.asname or alias.name: alias.name for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and node.module == "lib" for alias in node.names}
+
+
+@every_notebook
+def test_every_name_that_it_takes_from_lib_exists(path):
+    tree = ast.parse(source(path))
+    names = lib_names(tree)
+    modules = {name: importlib.import_module(f"lib.{module}") for name, module in names.items()}
+    assigned = {target.id for node in ast.walk(tree) if isinstance(node, ast.Assign) for target in ast.walk(node)
+                if isinstance(target, ast.Name) and isinstance(target.ctx, ast.Store)}
+    used = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+            and node.value.id in set(modules) - assigned]
+    assert used
+    assert [f"{node.value.id}.{node.attr}" for node in used if not hasattr(modules[node.value.id], node.attr)] == []
+
+
+@every_notebook
+def test_every_module_that_it_takes_from_lib_is_used(path):
+    tree = ast.parse(source(path))
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    assert set(lib_names(tree)) <= used
+
+
+# On a study without results
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = copy_project(tmp_path_factory.mktemp("empty"))
+    with pytest.MonkeyPatch.context() as patch:
+        work_in(root, patch)
+        yield root
+
+
+def said(path):
+    """All text that an executed notebook shows."""
+    outputs = [output for cell in cells(path) for output in cell["outputs"]]
+    texts = [output.get("text") or output.get("data", {}).get("text/html") or output.get("data", {}).get("text/plain")
+             for output in outputs]
+    return "".join("".join(text) for text in texts if text)
+
+
+@pytest.mark.parametrize("notebook, says", [
+    ("10_figure3", ["not measured"]),
+    ("11_figure4", ["figure4a: not measured", "tiny has no Figure 4b"]),
+    ("12_figure5", ["figure5: not measured"]),
+    ("20_claims", ["not measured at this profile", "C9", "figure5 has not been drawn", "SNR of training"])])
+def test_the_report_says_where_nothing_is_measured(root, notebook, says):
+    run.report(study.load("tiny"), "tiny", notebook)
+    text = said(run.folder_of(study.load("tiny"), "report") / f"{notebook}.ipynb")
+    assert all(part in text for part in says), text
+    if notebook == "20_claims":
+        assert "not measured at this profile" in (root / "outputs/tiny/report/index.html").read_text()
+
+
+def test_the_data_notebook_shows_what_a_png_costs(root):
+    output = root / "00.ipynb"
+    run.papermill_run(run.notebook_file("00_data"), output, root, 1, {})
+    text = said(output)
+    assert "5000 training and 1000 test images, 10 classes" in text and "symbols an image" in text
+    pictures = [output for cell in cells(output) for output in cell["outputs"] if "image/png" in output.get("data", {})]
+    assert len(pictures) >= 3

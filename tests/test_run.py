@@ -1,0 +1,678 @@
+"""Runs: computed by papermill in a copy of the project, finished atomically, resumed, and told by their hash."""
+
+import ast
+import importlib.metadata
+import json
+import os
+import re
+import runpy
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from datetime import datetime
+
+import pandas as pd
+import psutil
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from lib import InputError, codec, evaluation, job, provenance, results, run, study, training, vgg
+
+TINY = """
+name: tiny
+about: for tests
+data: {name: mini}
+network: {width: 0.0625}
+seeds: [0]
+threads: {pretrain: 1, others: 1}
+evaluation: {snr_db: [0.0, 14.5], draws: 2, curve_images: 50}
+pretrain: {epochs: 2, lr: 0.05, batch_size: 50, images_per_epoch: 1000}
+prune: {filters_per_step: 8, score_images: 50, training: {epochs: 1, lr: 0.01, batch_size: 50, images_per_epoch: 50}}
+autoencoder: {epochs: 2, lr: 0.1, batch_size: 50, images_per_epoch: 200}
+end_to_end: {epochs: 3, lr: 0.01, batch_size: 50, images_per_epoch: 500}
+figure3: {}
+figure4: {panels: {a: {pool: 2, bandwidth: 64}}, ratios: [0.5]}
+figure5: {pool: 2, ratio: 0.5, bandwidths: [64]}
+baselines:
+  image: {epochs: 1, lr: 0.002, optimizer: adam, batch_size: 50, images_per_epoch: 50}
+  frozen: {epochs: 1, lr: 0.002, optimizer: adam, batch_size: 50, images_per_epoch: 50}
+  everything: {epochs: 1, lr: 0.002, optimizer: adam, batch_size: 50, images_per_epoch: 50}
+  runs:
+    - {scheme: png}
+    - {scheme: bottlenet_plus, pool: 2, bandwidth: 64}
+"""
+PRETRAIN, PRUNE, AUTOENCODER, MODEL, PNG, PLUS = NAMES = (
+    "pretrain/s0", "prune/pool2-r0.50-s0", "autoencoder/pool2-r0.50-b64-snr14.5-s0",
+    "end_to_end/pool2-r0.50-b64-snr14.5-s0", "baselines/png-snr14.5-s0",
+    "baselines/bottlenet_plus-pool2-b64-snr14.5-s0")
+
+
+def copy_project(root):
+    """Everything that runs, without results, in `root`; the images are linked."""
+    for name in ("lib", "notebooks", "params"):
+        shutil.copytree(study.ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    (root / "data").mkdir()
+    (root / "data" / "mini").symlink_to(study.ROOT / "data" / "mini")
+    (root / "params" / "tiny.yaml").write_text(TINY)
+    return root
+
+
+def work_in(root, patch):
+    """Let runs read and write below `root`."""
+    for module in (study, run, provenance):
+        patch.setattr(module, "ROOT", root)
+    for name in (run.OUTPUT, "PYTHONPATH"):
+        patch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def computed(tmp_path_factory):
+    """A copy of the project, under git, in which the tiny study's runs have been computed once."""
+    root = copy_project(tmp_path_factory.mktemp("project"))
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@t"]
+    for command in (["init", "-q"], ["add", "lib", "notebooks", "params"], ["commit", "-qm", "all"]):
+        subprocess.run([*git, *command], cwd=root, check=True)
+    with pytest.MonkeyPatch.context() as patch:
+        work_in(root, patch)
+        for item in runs().values():
+            run.execute(study.load("tiny"), "tiny", item)
+    return root
+
+
+@pytest.fixture
+def project(computed, monkeypatch):
+    """The computed project, to read."""
+    work_in(computed, monkeypatch)
+    return computed
+
+
+@pytest.fixture
+def workspace(computed, tmp_path, monkeypatch):
+    """A copy of the computed project, to change."""
+    root = shutil.copytree(computed, tmp_path / "project", symlinks=True)
+    work_in(root, monkeypatch)
+    return root
+
+
+@pytest.fixture
+def empty(tmp_path, monkeypatch):
+    """The project without any result, to change."""
+    root = copy_project(tmp_path)
+    work_in(root, monkeypatch)
+    return root
+
+
+def runs():
+    return {item.name: item for item in study.runs(study.load("tiny"))}
+
+
+def folder(name):
+    return run.folder_of(study.load("tiny"), name)
+
+
+def result(name):
+    return run.read_result(folder(name))
+
+
+def execute(name, **changes):
+    item = runs()[name]
+    for key, value in changes.items():
+        setattr(item, key, value)
+    run.execute(study.load("tiny"), "tiny", item)
+
+
+def change_study(root, old, new):
+    path = root / "params" / "tiny.yaml"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+def write_notebook(root, name, *cells):
+    """A notebook of these code cells, the first one tagged `parameters`."""
+    cells = [{"cell_type": "code", "metadata": {"tags": ["parameters"]} if not number else {}, "source": source,
+              "outputs": [], "execution_count": None, "id": f"cell{number}"} for number, source in enumerate(cells)]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    (root / "notebooks" / f"{name}.ipynb").write_text(
+        json.dumps({"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}))
+
+
+def code_cells(notebook):
+    cells = json.loads(run.notebook_file(notebook).read_text())["cells"]
+    return [cell for cell in cells if cell["cell_type"] == "code"]
+
+
+def in_process(item, folder, monkeypatch):
+    """Run the cells of a run's notebook here, as papermill would in a kernel; the result stays partial."""
+    import matplotlib.pyplot as plt
+
+    plt.switch_backend("Agg")
+    monkeypatch.setenv(run.OUTPUT, str(folder))
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    scope = {}
+    for cell in code_cells(item.notebook):
+        exec("".join(cell["source"]), scope)
+        if "parameters" in cell["metadata"].get("tags", []):
+            scope.update({"study": "tiny", **item.parameters})
+    plt.close("all")
+    monkeypatch.delenv(run.OUTPUT)
+
+
+# What a finished run leaves
+
+def test_the_study_has_these_runs(project):
+    assert set(runs()) == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_result_holds_hash_parameters_metrics_and_upstream(project, name):
+    found, item = result(name), runs()[name]
+    assert (found["name"], found["step"], found["study"]) == (name, item.step, "tiny")
+    assert found["parameters"] == study.resolved(study.load("tiny"), item) and found["upstream"] == item.upstream
+    assert re.fullmatch("[0-9a-f]{16}", found["hash"])
+    assert all(isinstance(value, str | int | float) for value in found["metrics"].values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_result_says_where_it_came_from(project, name):
+    origin = result(name)["provenance"]
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=project, capture_output=True, text=True, check=True)
+    assert (origin["commit"], origin["uncommitted_changes"]) == (head.stdout.strip(), False)
+    assert (origin["seed"], origin["threads"], origin["precision"]) == (0, 1, "float32")
+    assert origin["versions"]["torch"] == importlib.metadata.version("torch")
+    assert origin["versions"]["python"] == sys.version.split()[0] and origin["device"] == provenance.device()
+    start, end = (datetime.fromisoformat(origin[key]) for key in ("start", "end"))
+    assert start.utcoffset() is not None and start <= end
+    assert 0 < origin["seconds"] < 600 and origin["peak_memory_mib"] > 50
+    assert origin["code"] == provenance.code(runs()[name].notebook)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_finished_run_leaves_an_executed_notebook_and_nothing_half_made(project, name):
+    files = {path.name for path in folder(name).iterdir()}
+    assert {"result.json", "notebook.ipynb"} <= files
+    assert not [file for file in files if "partial" in file or "checkpoint" in file]
+    cells = json.loads((folder(name) / "notebook.ipynb").read_text())["cells"]
+    assert all(cell["execution_count"] for cell in cells if cell["cell_type"] == "code")
+
+
+@pytest.mark.parametrize("name, epochs", [(PRETRAIN, 2), (PRUNE, 2), (AUTOENCODER, 2), (MODEL, 3), (PLUS, 2)])
+def test_the_learning_curve_has_a_row_an_epoch(project, name, epochs):
+    history = pd.read_csv(folder(name) / "history.csv")
+    assert len(history) == epochs and history.loss.gt(0).all() and {"epoch", "loss", "lr", "seconds"} <= {*history}
+
+
+def test_the_pretrained_net_is_two_shards_in_half_precision(project):
+    shards = [load_file(path) for path in sorted(folder(PRETRAIN).glob("*.safetensors"))]
+    assert len(shards) == 2 and not set(shards[0]) & set(shards[1])
+    values = {**shards[0], **shards[1]}
+    assert set(values) == set(vgg.vgg16_bn(10, 0.0625).state_dict())
+    assert all(value.dtype == torch.float16 for name, value in values.items() if "num_batches" not in name)
+
+
+def rebuilt(name):
+    """The network of a run, from its kept widths and weights alone."""
+    state = job.load_weights(folder(name))
+    network = vgg.vgg16_bn(10, channels=result(name)["channels"])
+    network.load_state_dict(job.part_of(state, "network") or state)
+    return network
+
+
+def images():
+    from lib import data
+    return data.dataset("mini")
+
+
+@pytest.mark.parametrize("name", [PRETRAIN, PRUNE])
+def test_the_rebuilt_network_has_the_accuracy_that_the_result_says(project, name):
+    test = images()
+    accuracy = evaluation.accuracy(rebuilt(name), test.test_images, test.test_labels, test.normalise)
+    assert accuracy == pytest.approx(result(name)["metrics"]["accuracy_clean"], abs=0.002)
+
+
+def test_the_rebuilt_model_has_the_accuracies_that_the_result_says(project):
+    link = codec.link(2, result(MODEL)["channels"][3], 64, 14.5)
+    link.load_state_dict(job.part_of(job.load_weights(folder(MODEL)), "link"))
+    pipeline, test = training.CPU.place(codec.Pipeline(rebuilt(MODEL), 2, link)).eval(), images()
+    points = evaluation.over_snr(pipeline.transmit, pipeline.receive, link.channel, test.test_images, test.test_labels,
+                                 test.normalise, [0.0, 14.5, float("inf")], 2)
+    stored = pd.DataFrame(result(MODEL)["evaluation"])
+    expected = [*stored.accuracy, result(MODEL)["metrics"]["accuracy_clean"]]
+    assert points.accuracy.tolist() == pytest.approx(expected, abs=0.002)
+    assert result(MODEL)["metrics"]["accuracy_at_snr"] == pytest.approx(
+        stored[stored.snr_db == 14.5].accuracy.mean())
+
+
+def test_pruning_keeps_the_widths_that_its_ratio_says(project):
+    before, after = result(PRETRAIN)["channels"], result(PRUNE)["channels"]
+    assert sum(before[:4]) - sum(after[:4]) == result(PRUNE)["metrics"]["filters_removed"] == sum(before[:4]) // 2
+    assert min(after[:4]) >= 2 and after[4:] == before[4:]
+    assert result(MODEL)["channels"] == after
+
+
+def test_a_models_operations_are_its_halfs_and_its_encoders(project):
+    metrics = result(MODEL)["metrics"]
+    assert metrics["device_macs"] == metrics["device_half_macs"] + metrics["encoder_macs"]
+    assert metrics["device_half_macs"] == result(PRUNE)["metrics"]["device_macs"]
+    assert metrics["symbols"] == result(AUTOENCODER)["metrics"]["symbols"] == 64
+
+
+def test_the_evaluation_has_a_row_per_snr_and_draw(project):
+    points = [(point["snr_db"], point["draw"]) for point in result(MODEL)["evaluation"]]
+    assert points == [(0.0, 0), (0.0, 1), (14.5, 0), (14.5, 1)]
+
+
+def test_other_schemes_name_themselves_and_their_cost(project):
+    png, plus = result(PNG)["metrics"], result(PLUS)["metrics"]
+    assert (png["scheme"], png["device_macs"]) == ("PNG", 0) and png["symbols"] < png["bits"]
+    assert (plus["scheme"], plus["symbols"]) == ("BottleNet++", 64) and plus["device_macs"] > 0
+    below = [point["accuracy"] for point in result(PNG)["evaluation"] if point["snr_db"] < 14.5]
+    assert below == [0.1]  # designed for 14.5 dB: chance under it
+
+
+# What is left to do
+
+def test_a_finished_study_has_nothing_pending(project):
+    assert results.pending("tiny") == [] and results.stale("tiny") == ([], [])
+
+
+def test_only_an_unfinished_run_is_pending(workspace):
+    (folder(MODEL) / "result.json").unlink()
+    assert [item.name for item in results.pending("tiny")] == [MODEL]
+
+
+def test_upstream_weights_that_are_not_here_are_made_again(workspace):
+    (folder(MODEL) / "result.json").unlink()
+    for name in (PRUNE, AUTOENCODER):
+        (folder(name) / "model.safetensors").unlink()
+    assert [item.name for item in results.pending("tiny")] == [PRUNE, AUTOENCODER, MODEL]
+
+
+def test_weights_are_not_missed_where_nothing_needs_them(workspace):
+    for path in workspace.rglob("*.safetensors"):
+        path.unlink()
+    assert results.pending("tiny") == []
+
+
+def test_an_asked_figure_brings_its_upstream_runs_and_no_others(empty):
+    assert [item.name for item in results.pending("tiny", only="figure5")] == [PRETRAIN, PRUNE, AUTOENCODER, MODEL]
+    assert [item.name for item in results.pending("tiny")] == list(runs())
+
+
+def test_a_stale_result_is_left_alone_unless_asked(workspace):
+    change_study(workspace, "end_to_end: {epochs: 3", "end_to_end: {epochs: 4")
+    assert results.stale("tiny") == ([MODEL], []) and results.pending("tiny") == []
+    assert [item.name for item in results.pending("tiny", rerun_stale=True)] == [MODEL]
+
+
+def test_what_rests_on_a_stale_result_is_stale_too(workspace):
+    change_study(workspace, "pretrain: {epochs: 2", "pretrain: {epochs: 3")
+    assert results.stale("tiny")[0] == list(runs())
+    assert [item.name for item in results.pending("tiny", rerun_stale=True)] == list(runs())
+
+
+def test_a_result_that_no_study_lists_is_reported(workspace):
+    shutil.copytree(folder(PRUNE), folder("prune/pool2-r0.33-s0"))
+    assert results.stale("tiny") == ([], ["prune/pool2-r0.33-s0"])
+
+
+def test_all_results_are_one_table(project):
+    table = results.load("tiny")
+    assert table.groupby("run").size().to_dict() == {PRETRAIN: 1, PRUNE: 1, AUTOENCODER: 1, MODEL: 4, PNG: 2, PLUS: 4}
+    mine = table[table.run == MODEL]
+    assert mine.accuracy.tolist() == [point["accuracy"] for point in result(MODEL)["evaluation"]]
+    assert set(table.scheme) == {results.PROPOSED, "PNG", "BottleNet++"}
+
+
+# The hash
+
+def edit(root, file, old, new):
+    path = root / file
+    assert old in path.read_text(), f"{file} has changed: choose another line for this test"
+    path.write_text(path.read_text().replace(old, new, 1))
+
+
+@pytest.mark.parametrize("file, old, new", [
+    ("lib/channel.py", "def capacity", "# a comment\ndef capacity"),
+    ("lib/channel.py", '"""The wireless link', '"""Another text'),
+    ("lib/channel.py", "    def forward(self, x):\n", "    def forward(self, x):\n\n"),
+    ("lib/figures.py", "COLORS = (", "ANOTHER = 1\nCOLORS = ("),
+    ("lib/results.py", "START_UP = 2", "START_UP = 6"), ("lib/claims.py", "156e6", "157e6"),
+    ("notebooks/04_end_to_end.ipynb", "# Step 4", "# The fourth step"),
+    ("notebooks/04_end_to_end.ipynb", "images = job.data", "images = job.data  # all of them"),
+    ("params/tiny.yaml", "for tests", "for other tests")])
+def test_what_makes_no_number_leaves_every_hash(workspace, file, old, new):
+    edit(workspace, file, old, new)
+    assert results.stale("tiny") == ([], [])
+
+
+@pytest.mark.parametrize("file, old, new, stale, spared", [
+    ("lib/channel.py", "-self.snr_db / 20", "-self.snr_db / 10", {AUTOENCODER, MODEL, PLUS}, set()),
+    ("lib/schemes.py", "LEARNING_IMAGES = 2000", "LEARNING_IMAGES = 2001", {PNG, PLUS},
+     {PRETRAIN, PRUNE, AUTOENCODER, MODEL}),
+    ("lib/pruning.py", "import torch\n", "import torch\nANOTHER = 1\n", {PRUNE}, {PRETRAIN}),
+    ("notebooks/03_autoencoder.ipynb", "F.l1_loss", "F.mse_loss", {AUTOENCODER}, {PRETRAIN, PRUNE, PNG, PLUS}),
+    ("params/tiny.yaml", "autoencoder: {epochs: 2", "autoencoder: {epochs: 3", {AUTOENCODER},
+     {PRETRAIN, PRUNE, PNG, PLUS})])
+def test_what_makes_a_number_makes_its_results_stale(workspace, file, old, new, stale, spared):
+    edit(workspace, file, old, new)
+    found = set(results.stale("tiny")[0])
+    assert stale <= found and not spared & found
+
+
+def test_another_upstream_result_makes_another_hash(workspace):
+    before = provenance.fingerprint(study.load("tiny"), runs()[MODEL])
+    path = folder(AUTOENCODER) / "result.json"
+    path.write_text(path.read_text().replace(result(AUTOENCODER)["hash"], "0" * 16))
+    assert provenance.fingerprint(study.load("tiny"), runs()[MODEL]) != before
+
+
+def test_a_checkpoints_hash_does_not_depend_on_code(workspace):
+    keys = [provenance.fingerprint(study.load("tiny"), runs()[MODEL], with_code=False)]
+    edit(workspace, "lib/channel.py", "-self.snr_db / 20", "-self.snr_db / 10")
+    keys.append(provenance.fingerprint(study.load("tiny"), runs()[MODEL], with_code=False))
+    edit(workspace, "params/tiny.yaml", "end_to_end: {epochs: 3", "end_to_end: {epochs: 4")
+    keys.append(provenance.fingerprint(study.load("tiny"), runs()[MODEL], with_code=False))
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_the_hash_covers_what_the_notebook_imports_directly_or_not():
+    modules = set(provenance.code("04_end_to_end"))
+    assert {"notebook", "codec", "channel", "vgg", "training", "evaluation", "data", "flops"} <= modules
+    assert "schemes" not in modules and "schemes" in provenance.code("05_baselines")
+    assert not modules & provenance.PRESENTATION
+
+
+def test_the_hash_does_not_depend_on_pythons_version(monkeypatch):
+    """Python 3.12 gave functions and classes a further, empty field, and 3.13 leaves empty fields out."""
+    before = provenance.code("04_end_to_end")
+    for node in (ast.FunctionDef, ast.ClassDef):
+        monkeypatch.setattr(node, "_fields", (*node._fields, "type_params"))
+        monkeypatch.setattr(node, "type_params", [], raising=False)
+    assert provenance.code("04_end_to_end") == before
+
+
+# Runs that fail
+
+@pytest.mark.parametrize("failure", ["raise RuntimeError('planned')", "os._exit(1)"])
+def test_a_notebook_that_fails_leaves_no_result_and_the_next_attempt_works(empty, failure):
+    write_notebook(empty, "fails", "study, seed = None, None", (
+        "import os, pathlib\n"
+        f"folder = pathlib.Path(os.environ['{run.OUTPUT}'])\n"
+        "first = not (folder / 'tried').exists()\n"
+        "(folder / 'tried').touch()\n"
+        "(folder / 'result.json.unfinished').write_text('{\"first\": %s}' % str(first).lower())\n"
+        f"if first:\n    {failure}"))
+    with pytest.raises(Exception, match="planned|died"):
+        execute(PRETRAIN, notebook="fails")
+    assert (folder(PRETRAIN) / "tried").exists() and not run.finished(folder(PRETRAIN))
+    assert not (folder(PRETRAIN) / "notebook.ipynb").exists()
+    execute(PRETRAIN, notebook="fails")
+    assert result(PRETRAIN) == {"first": False} and not list(folder(PRETRAIN).glob("*.unfinished"))
+
+
+def test_a_failed_run_is_one_sentence_and_exit_code_1(empty, monkeypatch, capsys):
+    write_notebook(empty, "01_pretrain", "study, seed = None, None", "raise RuntimeError('planned')")
+    assert call_run(monkeypatch, "tiny", PRETRAIN) == 1
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert PRETRAIN in message and "RuntimeError: planned" in message and not run.finished(folder(PRETRAIN))
+
+
+@pytest.mark.parametrize("arguments, culprit", [
+    (("tiny", "prune/pool9"), "prune/pool9"), (("tiny", "report/99_nothing"), "99_nothing"),
+    (("nonsense", PRETRAIN), "nonsense"), (("tiny",), "usage")])
+def test_a_run_that_does_not_exist_is_one_sentence_and_exit_code_2(empty, monkeypatch, capsys, arguments, culprit):
+    assert call_run(monkeypatch, *arguments) == 2
+    message = capsys.readouterr().err
+    assert culprit in message and message.count("\n") == 1 and not (empty / "outputs").exists()
+
+
+def call_run(monkeypatch, *arguments):
+    """The exit code of `python -m lib.run`."""
+    monkeypatch.setattr(sys, "argv", ["lib.run", *arguments])
+    monkeypatch.delitem(sys.modules, "lib.run")
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module("lib.run", run_name="__main__")
+    return end.value.code
+
+
+def pretend(monkeypatch, notebook="{}", partial='{"made": "now"}'):
+    """In the place of papermill: leave an executed notebook and a partial result; returns a list of calls."""
+    calls = []
+
+    def papermill_run(source, output, folder, threads, parameters):
+        calls.append(folder)
+        output.write_text(notebook)
+        if partial is not None:
+            (folder / "result.json.unfinished").write_text(partial)
+
+    monkeypatch.setattr(run, "papermill_run", papermill_run)
+    return calls
+
+
+def test_the_result_is_put_in_place_last(empty, monkeypatch):
+    pretend(monkeypatch)
+    order, replace = [], os.replace
+    monkeypatch.setattr(os, "replace", lambda source, target: (order.append(target.name), replace(source, target)))
+    execute(PRETRAIN)
+    assert order == ["notebook.ipynb", "result.json"] and result(PRETRAIN) == {"made": "now"}
+
+
+@pytest.mark.parametrize("moment", [0, 1])
+def test_a_run_killed_while_it_is_put_in_place_is_not_finished(empty, monkeypatch, moment):
+    pretend(monkeypatch)
+    left, replace = [moment], os.replace
+
+    def killed(source, target):
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            execute(PRETRAIN)
+    assert not run.finished(folder(PRETRAIN))
+    execute(PRETRAIN)
+    assert result(PRETRAIN) == {"made": "now"}
+
+
+def test_a_notebook_that_never_finishes_its_run_does_not_take_an_older_ones_result(empty, monkeypatch):
+    pretend(monkeypatch, partial=None)
+    folder(PRETRAIN).mkdir(parents=True)
+    (folder(PRETRAIN) / "result.json.unfinished").write_text('{"made": "before"}')
+    with pytest.raises(OSError):
+        execute(PRETRAIN)
+    assert not run.finished(folder(PRETRAIN))
+
+
+def test_a_run_that_another_process_has_just_finished_is_not_computed_again(empty, monkeypatch):
+    calls = pretend(monkeypatch)
+
+    def wait_for_the_other(file, operation):
+        (folder(PRETRAIN) / "result.json").write_text('{"made": "by the other"}')
+
+    monkeypatch.setattr(run.fcntl, "flock", wait_for_the_other)
+    execute(PRETRAIN)
+    assert calls == [] and result(PRETRAIN) == {"made": "by the other"}
+
+
+def test_a_rerun_that_fails_leaves_the_old_result_and_its_weights(workspace, monkeypatch):
+    before, weights = result(PRETRAIN), job.load_weights(folder(PRETRAIN))
+    change_study(workspace, "pretrain: {epochs: 2, lr: 0.05", "pretrain: {epochs: 1, lr: 0.1")
+
+    def fails_in_its_last_cell(source, output, place, threads, parameters):
+        in_process(runs()[PRETRAIN], place, monkeypatch)
+        raise RuntimeError("planned")
+
+    monkeypatch.setattr(run, "papermill_run", fails_in_its_last_cell)
+    with pytest.raises(RuntimeError, match="planned"):
+        execute(PRETRAIN)
+    after = job.load_weights(folder(PRETRAIN))
+    assert result(PRETRAIN) == before
+    assert all(torch.equal(after[name], weights[name]) for name in weights)
+
+
+# Runs that are broken off
+
+class Broken(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("name", [PRETRAIN, PRUNE, AUTOENCODER, MODEL, PLUS])
+def test_a_run_broken_off_after_every_epoch_ends_with_the_numbers_of_an_unbroken_one(workspace, monkeypatch, name):
+    unbroken, weights = result(name), job.load_weights(folder(name))
+    history = pd.read_csv(folder(name) / "history.csv").drop(columns="seconds")
+    shutil.rmtree(folder(name))
+    save, attempts = training._save, 0
+
+    def save_and_break(*arguments):
+        save(*arguments)
+        raise Broken
+
+    monkeypatch.setattr(training, "_save", save_and_break)
+    while not (folder(name) / "result.json.unfinished").exists():
+        assert attempts <= len(history) and not run.finished(folder(name))
+        attempts += 1
+        try:
+            in_process(runs()[name], folder(name), monkeypatch)
+        except Broken:
+            monkeypatch.delenv(run.OUTPUT)
+    assert attempts == len(history) + 1
+    run.put_in_place(folder(name))
+    resumed = result(name)
+    assert all(resumed[key] == unbroken[key] for key in ("metrics", "evaluation", "channels", "parameters", "hash"))
+    assert pd.read_csv(folder(name) / "history.csv").drop(columns="seconds").equals(history)
+    after = job.load_weights(folder(name))
+    assert set(after) == set(weights) and all(torch.equal(after[key], weights[key]) for key in weights)
+
+
+def test_a_checkpoint_of_other_parameters_is_not_resumed(workspace, monkeypatch):
+    shutil.rmtree(folder(MODEL))
+    save = training._save
+
+    def save_and_break(*arguments):
+        save(*arguments)
+        raise Broken
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "_save", save_and_break)
+        with pytest.raises(Broken):
+            in_process(runs()[MODEL], folder(MODEL), patch)
+    change_study(workspace, "end_to_end: {epochs: 3", "end_to_end: {epochs: 1")
+    in_process(runs()[MODEL], folder(MODEL), monkeypatch)
+    run.put_in_place(folder(MODEL))
+    assert pd.read_csv(folder(MODEL) / "history.csv").epoch.tolist() == [1]
+    change_study(workspace, "end_to_end: {epochs: 1, lr: 0.01", "end_to_end: {epochs: 1, lr: 1.0e-9")
+    losses = [pd.read_csv(folder(MODEL) / "history.csv").loss[0]]
+    in_process(runs()[MODEL], folder(MODEL), monkeypatch)
+    run.put_in_place(folder(MODEL))
+    losses.append(pd.read_csv(folder(MODEL) / "history.csv").loss[0])
+    assert losses[0] != losses[1]
+
+
+def test_a_run_killed_in_the_middle_leaves_no_result_and_is_resumed(workspace, capsys):
+    unbroken = result(MODEL)
+    shutil.rmtree(folder(MODEL))
+    process = psutil.Popen([sys.executable, "-m", "lib.run", "tiny", MODEL], cwd=workspace, start_new_session=True,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (folder(MODEL) / "checkpoint.pt").exists() and time.monotonic() < deadline:
+        assert process.poll() is None, "the run ended before its first checkpoint"
+        time.sleep(0.005)
+    family = [process, *process.children(recursive=True)]
+    os.killpg(process.pid, signal.SIGKILL)  # the kernel has a group of its own, and is to notice
+    _, orphans = psutil.wait_procs(family, timeout=30)
+    for orphan in orphans:
+        orphan.kill()
+    assert len(family) > 1 and orphans == []
+    assert (folder(MODEL) / "checkpoint.pt").exists() and not run.finished(folder(MODEL))
+    assert [item.name for item in results.pending("tiny")] == [MODEL]
+    execute(MODEL)
+    said = capsys.readouterr()
+    assert "epoch 3/3" in said.out + said.err and "epoch 1/3" not in said.out + said.err
+    resumed = result(MODEL)
+    assert all(resumed[key] == unbroken[key] for key in ("metrics", "evaluation", "channels", "hash"))
+    assert not list(folder(MODEL).glob("checkpoint*"))
+
+
+# Weights
+
+def test_rounding_to_half_precision_is_done_once():
+    state = {"weight": torch.randn(1000) * 10.0 ** torch.arange(-9, 4).repeat_interleave(77)[:1000],
+             "count": torch.tensor(70_001)}
+    once = job.rounded(state)
+    again = job.rounded({name: value.float() if value.is_floating_point() else value for name, value in once.items()})
+    assert all(torch.equal(once[name], again[name]) for name in state) and again["count"] == 70_001
+    assert not torch.equal(once["weight"].float(), state["weight"])
+
+
+def test_weights_stored_in_half_precision_come_back_rounded_and_stay(tmp_path):
+    state = vgg.vgg16_bn(10, 0.0625).state_dict()
+    job.save_weights(tmp_path, state, half=True)
+    loaded, files = job.load_weights(tmp_path), {path: path.read_bytes() for path in tmp_path.iterdir()}
+    assert set(loaded) == set(state)
+    assert all(torch.equal(loaded[name], job.rounded(state)[name].to(loaded[name].dtype)) for name in state)
+    assert all(value.dtype in (torch.float32, torch.int64) for value in loaded.values())
+    job.save_weights(tmp_path, loaded, half=True)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
+
+
+def test_other_weights_come_back_exactly(tmp_path):
+    state = {"a": torch.randn(5), "b": torch.arange(3)}
+    job.save_weights(tmp_path, state, half=False)
+    loaded = job.load_weights(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
+    assert set(loaded) == set(state) and all(torch.equal(loaded[name], state[name]) for name in state)
+
+
+# Notebooks opened by hand
+
+def recorded(monkeypatch):
+    calls = []
+    monkeypatch.setattr(run, "execute", lambda loaded, profile, item, folder: calls.append((item.name, folder)))
+    return calls
+
+
+def test_by_hand_what_is_missing_upstream_is_computed_first(workspace, monkeypatch):
+    calls = recorded(monkeypatch)
+    begun = job.start("end_to_end", "tiny", pool=2, ratio=0.6, bandwidth=64, snr_db=14.5, seed=0, variant="proposed")
+    assert [name for name, _ in calls] == ["prune/pool2-r0.60-s0", "autoencoder/pool2-r0.60-b64-snr14.5-s0"]
+    interactive = workspace / "outputs" / "interactive" / "tiny"
+    assert begun.folder == interactive / "end_to_end/pool2-r0.60-b64-snr14.5-s0"
+    assert all(place == interactive / name for name, place in calls)
+
+
+def test_by_hand_what_the_study_has_computed_is_taken(workspace, monkeypatch):
+    calls, before = recorded(monkeypatch), {path: path.stat().st_mtime_ns for path in folder("").rglob("*")}
+    begun = job.start("end_to_end", "tiny", pool=2, ratio=0.5, bandwidth=64, snr_db=14.5, seed=0, variant="proposed")
+    begun.network(), begun.baseline()
+    begun.finish({"accuracy_clean": 1.0})
+    assert calls == [] and run.finished(begun.folder)
+    assert {path: path.stat().st_mtime_ns for path in folder("").rglob("*")} == before
+
+
+def test_by_hand_a_large_study_names_the_command_that_computes_what_is_missing(empty, monkeypatch):
+    calls = recorded(monkeypatch)
+    with pytest.raises(InputError, match=r"\./run_all\.sh desk .*python -m lib\.run desk pretrain/s0"):
+        job.start("prune", "desk", pool=2, ratio=0.5, seed=0, variant="proposed")
+    assert calls == [] and not (empty / "outputs").exists()
+
+
+@pytest.mark.parametrize("changes, culprit", [
+    ({"bandwidth": 100}, "multiple of 16"), ({"ratio": 1.2}, "1.2"), ({"pool": 6}, "6"),
+    ({"ratio": 0.9}, "fewer than")])
+def test_by_hand_impossible_parameters_are_refused(empty, changes, culprit):
+    point = {"pool": 2, "ratio": 0.5, "bandwidth": 64, "snr_db": 14.5, "seed": 0, "variant": "proposed", **changes}
+    with pytest.raises(InputError, match=culprit):
+        job.start("end_to_end", "tiny", **point)
+    assert not (empty / "outputs").exists()
+
+
+def test_a_notebooks_parameters_must_be_those_of_its_folder(empty, monkeypatch):
+    monkeypatch.setenv(run.OUTPUT, str(folder(PRUNE)))
+    with pytest.raises(InputError, match="pretrain/s0"):
+        job.start("pretrain", "tiny", seed=0)
