@@ -129,7 +129,7 @@ def macs_until_channel(pipeline):
 
 def remove_filters(scale, images):
     """Score once, then remove 512 filters at once or one at a time, each time a new network."""
-    network = vgg.vgg16_bn(100, scale.width).eval()
+    network = training.CPU.place(vgg.vgg16_bn(100, scale.width)).eval()  # as step 2 has it
     count = round(512 * min(1, scale.width))
     batch = images.normalise(images.train_images[:scale.batch]), images.train_labels[:scale.batch]
     pruning.taylor_scores(network, [batch], 5)

@@ -8,6 +8,7 @@ import re
 import runpy
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lib import InputError, codec, evaluation, job, provenance, results, run, study, training, vgg
+from lib import InputError, codec, evaluation, forks, job, provenance, results, run, study, training, vgg
 
 TINY = """
 name: tiny
@@ -54,6 +55,7 @@ def copy_project(root):
     """Everything that runs, without results, in `root`; the images are linked."""
     for name in ("lib", "notebooks", "params"):
         shutil.copytree(study.ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    shutil.copy(study.ROOT / "Snakefile", root)
     (root / "data").mkdir()
     (root / "data" / "mini").symlink_to(study.ROOT / "data" / "mini")
     (root / "params" / "tiny.yaml").write_text(TINY)
@@ -70,15 +72,13 @@ def work_in(root, patch):
 
 @pytest.fixture(scope="module")
 def computed(tmp_path_factory):
-    """A copy of the project, under git, in which the tiny study's runs have been computed once."""
+    """A copy of the project, under git, in which the tiny study has been computed once, by its command."""
     root = copy_project(tmp_path_factory.mktemp("project"))
     git = ["git", "-c", "user.name=t", "-c", "user.email=t@t"]
     for command in (["init", "-q"], ["add", "lib", "notebooks", "params"], ["commit", "-qm", "all"]):
         subprocess.run([*git, *command], cwd=root, check=True)
-    with pytest.MonkeyPatch.context() as patch:
-        work_in(root, patch)
-        for item in runs().values():
-            run.execute(study.load("tiny"), "tiny", item)
+    done = subprocess.run([sys.executable, "-m", "lib", "tiny"], cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
     return root
 
 
@@ -676,3 +676,66 @@ def test_a_notebooks_parameters_must_be_those_of_its_folder(empty, monkeypatch):
     monkeypatch.setenv(run.OUTPUT, str(folder(PRUNE)))
     with pytest.raises(InputError, match="pretrain/s0"):
         job.start("pretrain", "tiny", seed=0)
+
+
+# The whole study
+
+def test_a_study_ends_with_figures_and_a_report(project):
+    for stem in ("figure3", "figure4a", "figure5"):
+        for suffix in ("png", "svg", "csv"):
+            assert (project / "outputs/tiny/figures" / f"{stem}.{suffix}").stat().st_size > 100
+    page = (project / "outputs/tiny/report/index.html").read_text()
+    assert "not measured at this profile" in page and "C9" in page
+
+
+# Runs forked from a server
+
+def test_a_run_forked_by_the_server_dies_with_its_client_and_resumes_to_the_same_numbers(workspace, tmp_path):
+    before, place = result(MODEL), folder(MODEL)
+    (place / "result.json").unlink()
+    environment = {**os.environ, forks.ADDRESS: str(tmp_path / "socket")}
+    with subprocess.Popen([sys.executable, "-m", "lib.forks", "--serve"], cwd=workspace, env=environment) as server:
+        try:
+            wait_for((tmp_path / "socket").exists)
+            client = [sys.executable, "-m", "lib.forks", "tiny", MODEL]
+            with subprocess.Popen(client, cwd=workspace, env=environment) as process:
+                wait_for((place / "checkpoint.pt").exists)
+                run, = children(server.pid)
+                kernel, = children(run)
+                process.kill()
+            wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in (run, kernel)))
+            assert not (place / "result.json").exists()
+            assert subprocess.run(client, cwd=workspace, env=environment, check=False).returncode == 0
+            assert result(MODEL)["metrics"] == before["metrics"]
+            unknown = subprocess.run([*client[:-1], "nonsense"], cwd=workspace, env=environment, check=False)
+            assert unknown.returncode == 2
+        finally:
+            server.kill()
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def children(pid):
+    return subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout.split()
+
+
+def test_a_server_sends_clients_away_once_lib_was_edited(workspace, tmp_path):
+    environment = {**os.environ, forks.ADDRESS: str(tmp_path / "socket")}
+    with subprocess.Popen([sys.executable, "-m", "lib.forks", "--serve"], cwd=workspace, env=environment) as server:
+        try:
+            wait_for((tmp_path / "socket").exists)
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(str(tmp_path / "socket"))
+                socket.send_fds(connection, [json.dumps(["tiny", "nonsense"]).encode()], [1, 2])
+                assert connection.recv(1) == bytes([2])
+            os.utime(workspace / "lib" / "vgg.py")
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(str(tmp_path / "socket"))
+                assert connection.recv(1) == b""
+        finally:
+            server.kill()
