@@ -11,13 +11,14 @@ from lib import channel, geometry, results, run
 
 COLORS = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133",
           "#56b4e9")  # seaborn's "colorblind"; seaborn itself takes seconds to import, so only where it draws
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "h", "p")
 SCHEMES = ("JSCC + pruning", "BottleNet++", "BottleNet", "PNG", "JPEG", "WebP", "JALAD", "Two-step pruning",
            "DeepJSCC image", "Separation")
 plt.rcParams.update({
     "figure.figsize": (5.2, 3.6), "figure.dpi": 110, "savefig.dpi": 220, "font.size": 9, "axes.grid": True,
     "grid.alpha": 0.3, "axes.spines.top": False, "axes.spines.right": False, "lines.markersize": 4.5,
-    "lines.linewidth": 1.4, "legend.fontsize": 7.5, "legend.frameon": False, "svg.hashsalt": "device-edge"})
+    "lines.linewidth": 1.4, "legend.fontsize": 7.5, "legend.framealpha": 0.9, "legend.edgecolor": "none",
+    "svg.hashsalt": "device-edge"})
 
 
 def table(values):
@@ -33,7 +34,7 @@ def show(frame):
 
 def pictures(images, titles):
     """A row of uint8 images [N, 3, 32, 32]."""
-    figure, axes = plt.subplots(1, max(1, len(titles)), figsize=(1.1 * max(1, len(titles)), 1.5), squeeze=False)
+    figure, axes = plt.subplots(1, max(1, len(titles)), figsize=(1.3 * max(1, len(titles)), 1.7), squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
     for axis, image, title in zip(axes.flat, images, titles, strict=False):
