@@ -117,3 +117,6 @@ if __name__ == "__main__":
     except InputError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        print("Interrupted; the same command goes on from the last checkpoints.", file=sys.stderr)
+        sys.exit(130)
