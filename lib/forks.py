@@ -199,4 +199,7 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["--serve"]:
         forks.serve(os.environ[ADDRESS])
     else:
-        sys.exit(client(sys.argv[1:]))
+        try:
+            sys.exit(client(sys.argv[1:]))
+        except KeyboardInterrupt:
+            sys.exit(130)
