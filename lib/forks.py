@@ -67,8 +67,10 @@ def serve(address):
 
 def preload():
     """Import what runs and notebooks need. Nothing may compute here: threads do not survive a fork."""
-    sys.modules.setdefault("rfc3987_syntax", None)  # an optional checker of jsonschema's: 2 s to import, not needed
-    for module in ("ipykernel.ipkernel", "ipykernel.kernelapp", "nbconvert", "papermill",
+    from lib import run
+
+    run.import_papermill()
+    for module in ("ipykernel.ipkernel", "ipykernel.kernelapp", "nbconvert",
                    "torch._dynamo",  # what the first optimizer of a process imports
                    "lib.claims", "lib.evaluation", "lib.figures", "lib.job", "lib.pruning", "lib.schemes"):
         importlib.import_module(module)

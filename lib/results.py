@@ -88,16 +88,16 @@ def stale(profile):
     from lib import provenance
 
     loaded = study.load(profile)
-    listed = [item.name for item in study.runs(loaded)]
-    old = []
-    for item in study.runs(loaded):
+    listed, old = study.runs(loaded), []
+    names = {item.name for item in listed}
+    for item in listed:
         place = run.folder_of(loaded, item.name)
         if run.finished(place) and (set(item.upstream) & set(old) or (
                 run.read_result(place)["hash"] != provenance.fingerprint(loaded, item))):
             old.append(item.name)
     folder = run.folder_of(loaded, "")
     unknown = [name for file in sorted(folder.glob("*/*/result.json"))
-               if (name := str(file.parent.relative_to(folder))) not in listed]
+               if (name := str(file.parent.relative_to(folder))) not in names]
     return old, unknown
 
 

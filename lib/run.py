@@ -77,10 +77,16 @@ def notebook_file(name):
     return path
 
 
+def import_papermill():
+    """The module, without an optional checker of jsonschema's that takes 2 s to import and is not needed."""
+    sys.modules.setdefault("rfc3987_syntax", None)
+    import papermill
+    return papermill
+
+
 def papermill_run(notebook, output, folder, threads, parameters):
     """Execute a notebook into `output`, its kernel told the folder of its results and its CPU threads."""
-    sys.modules.setdefault("rfc3987_syntax", None)  # an optional checker of jsonschema's: 2 s to import, not needed
-    import papermill
+    papermill = import_papermill()
     from traitlets.config import Config
 
     os.environ.update({OUTPUT: str(folder), **forks.threading_environment(threads)})
