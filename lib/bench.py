@@ -22,7 +22,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from lib import data, job, provenance, run, study, torchvision_ops, training, vgg
+from lib import cpu, data, job, provenance, run, study, torchvision_ops, training, vgg
 from lib.bench_cpu import (
     Row,
     Scale,
@@ -43,6 +43,7 @@ LIBRARIES = ("torch", "torchvision", "numpy")
 def main(scale=None, folder=study.ROOT / "outputs" / "bench"):
     """Measure, print and store the tables; returns the exit code."""
     scale = scale or Scale()
+    cpu.keep_memory()
     torch.manual_seed(0)
     images = data.dataset("mini")
     parts = (training_step, over_snr, remove_filters, stored_features, device_half, gpu_training)

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
-from lib import InputError, data, geometry, provenance, run, study, training, vgg
+from lib import InputError, cpu, data, geometry, provenance, run, study, training, vgg
 from lib.run import OUTPUT, find, interactive_folder, read_result, write_json
 
 
@@ -25,6 +25,7 @@ class Job:
         self.fingerprint = provenance.fingerprint(loaded, item)
         self.key = provenance.fingerprint(loaded, item, with_code=False)
         self.folder.mkdir(parents=True, exist_ok=True)
+        cpu.keep_memory()
         torch.set_num_threads(loaded.threads_of(item.step))
         torch.manual_seed(self.seed)
 

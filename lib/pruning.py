@@ -23,7 +23,10 @@ def taylor_scores(model, batches, pool):
 
     def watch(name):
         def forward_hook(module, inputs, activation):
+            if name == names[0]:
+                activation = activation.detach().requires_grad_()  # what lies before it needs no gradients
             activation.register_hook(lambda gradient: accumulate(name, activation, gradient))
+            return activation
         return forward_hook
 
     def accumulate(name, activation, gradient):
@@ -34,11 +37,11 @@ def taylor_scores(model, batches, pool):
     trainable = {parameter: parameter.requires_grad for parameter in model.parameters()}
     hooks = [model.features[int(name.split(".")[1]) + 2].register_forward_hook(watch(name)) for name in names]
     try:
-        model.eval().requires_grad_(False)  # gradients flow to the activations through the images alone
+        model.eval().requires_grad_(False)
         with torch.enable_grad():
             for images, labels in batches:
                 examples += len(labels)
-                loss = F.cross_entropy(model(images.detach().requires_grad_()).float(), labels, reduction="sum")
+                loss = F.cross_entropy(model(images).float(), labels, reduction="sum")
                 loss.backward()
     finally:
         for hook in hooks:

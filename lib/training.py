@@ -1,5 +1,6 @@
 """The one training loop, for all four steps (Sec. II-D) and for the baselines."""
 
+import contextlib
 import os
 import time
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from lib import data
+from lib import cpu, data
 from lib.codec import GDN
 
 
@@ -24,6 +25,11 @@ class Engine:
     def autocast(self):
         """The precision context of a forward pass."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
+
+    def gradients(self, model):
+        """The context of a training step's forward pass: on a CPU, the model's gradients are computed faster."""
+        usual = self.device.type != "cpu" or self.bfloat16 or self.compile
+        return contextlib.nullcontext() if usual else cpu.matrix_gradients(model)
 
     def place(self, module):
         """The module on the device, channels last: faster on CPUs (narrow networks, inference) and GPUs alike."""
@@ -68,7 +74,7 @@ def fit(model, inputs, targets, loss, schedule, *, seed, prepare=torch.Tensor.fl
                 batch = data.augment(batch, choices[first:first + schedule.batch_size])
             batch = prepare(batch)
             target = batch if targets is None else targets[chosen]
-            with engine.autocast():
+            with engine.autocast(), engine.gradients(model):
                 value = loss(step(batch), target)
             optimizer.zero_grad(set_to_none=True)
             value.backward()
@@ -98,8 +104,8 @@ def _optimizer(model, schedule):
               {"params": [p for p in trainable if id(p) in exempt], "weight_decay": 0.0}]
     groups = [group for group in groups if group["params"]]
     if schedule.optimizer == "adam":
-        return torch.optim.Adam(groups, schedule.lr)
-    return torch.optim.SGD(groups, schedule.lr, schedule.momentum, nesterov=schedule.nesterov)
+        return torch.optim.Adam(groups, schedule.lr, fused=True)
+    return torch.optim.SGD(groups, schedule.lr, schedule.momentum, nesterov=schedule.nesterov, fused=True)
 
 
 def _scheduler(optimizer, schedule, batches):

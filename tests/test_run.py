@@ -575,8 +575,12 @@ def test_a_checkpoint_of_other_parameters_is_not_resumed(workspace, monkeypatch)
 
 
 def test_a_run_killed_in_the_middle_leaves_no_result_and_is_resumed(workspace, capsys):
+    change_study(workspace, "end_to_end: {epochs: 3", "end_to_end: {epochs: 40")  # time enough to be killed in
+    shutil.rmtree(folder(MODEL))
+    execute(MODEL)
     unbroken = result(MODEL)
     shutil.rmtree(folder(MODEL))
+    capsys.readouterr()
     process = psutil.Popen([sys.executable, "-m", "lib.run", "tiny", MODEL], cwd=workspace, start_new_session=True,
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
@@ -593,7 +597,7 @@ def test_a_run_killed_in_the_middle_leaves_no_result_and_is_resumed(workspace, c
     assert [item.name for item in results.pending("tiny")] == [MODEL]
     execute(MODEL)
     said = capsys.readouterr()
-    assert "epoch 3/3" in said.out + said.err and "epoch 1/3" not in said.out + said.err
+    assert "epoch 40/40" in said.out + said.err and "epoch 1/40" not in said.out + said.err
     resumed = result(MODEL)
     assert all(resumed[key] == unbroken[key] for key in ("metrics", "evaluation", "channels", "hash"))
     assert not list(folder(MODEL).glob("checkpoint*"))
