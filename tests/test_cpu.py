@@ -13,6 +13,11 @@ from lib import cpu, study, training, vgg
 from lib.schedule import Schedule
 
 
+@pytest.fixture(autouse=True)
+def few_channels_too(monkeypatch):
+    monkeypatch.setattr(cpu, "FEWEST_CHANNELS", 1)
+
+
 def gradients(convolution, x, outputs):
     """Of the inputs and the parameters, for the given gradient of the outputs."""
     return torch.autograd.grad(convolution(x), [x, *convolution.parameters()], outputs)
@@ -21,7 +26,7 @@ def gradients(convolution, x, outputs):
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize(("n", "inputs", "filters", "height", "width"),
                          [(3, 5, 7, 4, 4), (2, 8, 6, 8, 8), (4, 3, 2, 2, 2), (2, 3, 4, 1, 1), (1, 2, 3, 2, 5),
-                          (2, 3, 3, 1, 4), (2, 3, 3, 4, 1), (2, 3, 4, 9, 9)])
+                          (2, 3, 3, 1, 4), (2, 3, 3, 4, 1), (2, 3, 4, 17, 17)])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_gradients_are_those_of_pytorch(n, inputs, filters, height, width, bias, layout):
     convolution = nn.Conv2d(inputs, filters, 3, padding=1, bias=bias).double().to(memory_format=layout)
@@ -62,6 +67,13 @@ def test_other_convolutions_are_left_alone(settings):
         assert "forward" not in vars(convolution)
         assert convolution(x).shape == nn.Conv2d.forward(convolution, x).shape
     assert torch.equal(convolution(torch.ones(2, 4, 6, 6)), before)
+
+
+def test_few_channels_are_left_to_pytorch(monkeypatch):
+    monkeypatch.setattr(cpu, "FEWEST_CHANNELS", 5)
+    few, many = nn.Conv2d(4, 6, 3, padding=1), nn.Conv2d(5, 6, 3, padding=1)
+    with cpu.matrix_gradients(nn.Sequential(few, many)):
+        assert "forward" not in vars(few) and "forward" in vars(many)
 
 
 def test_a_model_is_left_as_it_was_even_after_an_error():
