@@ -96,18 +96,21 @@ def snakemake(profile, options, report_only=False):
 
 
 def verify(profiles):
-    """Say which results no longer fit the code and parameters; 1 if any."""
+    """Say which results no longer fit the code and parameters, and which weights their checksums; 1 if any."""
     found = 0
     for profile in profiles:
         old, unknown = results.stale(profile)
-        finished = sum(run.finished(run.folder_of(study.load(profile), item.name))
-                       for item in study.runs(study.load(profile)))
-        print(f"{profile}: {finished} finished results, {len(old)} stale, {len(unknown)} not in the study")
+        folders = [run.folder_of(study.load(profile), item.name) for item in study.runs(study.load(profile))]
+        finished = [folder for folder in folders if run.finished(folder)]
+        damaged = [folder / name for folder in finished for name in run.damaged(folder)]
+        print(f"{profile}: {len(finished)} finished results, {len(old)} stale, {len(unknown)} not in the study")
         for name in old:
             print(f"  stale: {name}")
         for name in unknown:
             print(f"  not in the study: {name}")
-        found += len(old)
+        for path in damaged:
+            print(f"  missing or damaged: {path}")
+        found += len(old) + len(damaged)
     return 1 if found else 0
 
 

@@ -32,6 +32,7 @@ class Job:
     def upstream(self):
         """The model and the result of the run before this one."""
         folder = find(self.study, self.run.upstream[0])
+        run.check_weights(folder)
         return load_weights(folder), read_result(folder)
 
     def network(self):
@@ -78,6 +79,7 @@ class Job:
             "parameters": study.resolved(self.study, self.run), "upstream": self.run.upstream,
             "channels": channels, "metrics": metrics,
             "evaluation": [] if evaluation is None else evaluation.to_dict("records"),
+            **({} if weights is None else {"weights": run.weight_files(self.folder, ending)}),
             "provenance": provenance.record(self, 0 if history is None else history.seconds.sum())}
         write_json(self.folder / f"result.json{ending}", result)
         return pd.Series(metrics, name=self.run.name).to_frame()

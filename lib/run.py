@@ -6,6 +6,7 @@ A run is finished when its result.json exists: it is written last, under another
 """
 
 import fcntl
+import hashlib
 import json
 import os
 import sys
@@ -41,8 +42,30 @@ def find(loaded, name, weights=True):
     return next((folder for folder in folders if finished(folder, weights)), None)
 
 
+def weight_files(folder, ending=""):
+    """{name: SHA-256} of the stored weights; until the run is done, their names have an ending."""
+    return {path.name.removesuffix(ending): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(folder.glob(f"model*.safetensors{ending}"))}
+
+
+def damaged(folder):
+    """The weight files that are missing or not those of the result; none where no weights are here at all."""
+    found = weight_files(folder)
+    stored = read_result(folder).get("weights", {}) if found else {}
+    return [name for name, checksum in stored.items() if found.get(name) != checksum]
+
+
+def check_weights(folder):
+    """Raise InputError when weights are not those of the result."""
+    for name in damaged(folder)[:1]:
+        raise InputError(f"{folder / name} is missing or damaged (its checksum stands in result.json): restore it, "
+                         "or delete its folder and it is computed again.")
+
+
 def execute(loaded, profile, run, folder=None):
     """Run a notebook with papermill in `folder`, from its last checkpoint; the result is written last."""
+    for upstream in filter(None, (find(loaded, name) for name in run.upstream)):
+        check_weights(upstream)
     folder = folder or folder_of(loaded, run.name)
     notebook = notebook_file(run.notebook)
     folder.mkdir(parents=True, exist_ok=True)

@@ -236,6 +236,17 @@ def test_verify_names_a_result_that_the_study_does_not_list(root, command):
     assert code == 0 and "not in the study: prune/pool2-r0.33-s0" in out
 
 
+def test_verify_names_damaged_weights(root, command):
+    store(PRETRAIN, true_hash(PRETRAIN))
+    place = run.folder_of(study.load("tiny"), PRETRAIN)
+    result = json.loads((place / "result.json").read_text())
+    (place / "result.json").write_text(json.dumps({**result, "weights": {"model.safetensors": "0" * 64}}))
+    assert command("verify", "tiny")[0] == 0  # most weights are not committed
+    (place / "model.safetensors").write_bytes(b"other")
+    code, out, _ = command("verify", "tiny")
+    assert code == 1 and f"missing or damaged: {place / 'model.safetensors'}" in out
+
+
 def test_verify_goes_through_every_profile_that_has_results(root, command):
     assert command("verify")[:2] == (0, "")
     store(PRETRAIN, "0" * 16)

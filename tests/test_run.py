@@ -1,6 +1,7 @@
 """Runs: computed by papermill in a copy of the project, finished atomically, resumed, and told by their hash."""
 
 import ast
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import time
 from datetime import datetime
+from pathlib import Path
 
 import pandas as pd
 import psutil
@@ -212,6 +214,12 @@ def test_the_pretrained_net_is_two_shards_in_half_precision(project):
     assert all(value.dtype == torch.float16 for name, value in values.items() if "num_batches" not in name)
 
 
+@pytest.mark.parametrize("name", [PRETRAIN, PRUNE, AUTOENCODER, MODEL])
+def test_a_result_knows_the_checksums_of_its_weights(project, name):
+    files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder(name).glob("*.safetensors")}
+    assert files and result(name)["weights"] == files
+
+
 def rebuilt(name):
     """The network of a run, from its kept widths and weights alone."""
     state = job.load_weights(folder(name))
@@ -290,10 +298,22 @@ def test_upstream_weights_that_are_not_here_are_made_again(workspace):
     assert [item.name for item in results.pending("tiny")] == [PRUNE, AUTOENCODER, MODEL]
 
 
+@pytest.mark.parametrize("harm", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:-1] + b"x")])
+def test_damaged_weights_upstream_are_refused_in_a_sentence(workspace, harm, capfd):
+    (folder(PRUNE) / "result.json").unlink()
+    shard = folder(PRETRAIN) / "model-00002-of-00002.safetensors"
+    harm(shard)
+    assert run.damaged(folder(PRETRAIN)) == [shard.name]
+    before = {path: path.stat().st_mtime_ns for path in workspace.rglob("*")}
+    assert run.command(["tiny", PRUNE]) == 2
+    assert f"{shard.name} is missing or damaged" in capfd.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in workspace.rglob("*")} == before
+
+
 def test_weights_are_not_missed_where_nothing_needs_them(workspace):
     for path in workspace.rglob("*.safetensors"):
         path.unlink()
-    assert results.pending("tiny") == []
+    assert results.pending("tiny") == [] and run.damaged(folder(PRETRAIN)) == []
 
 
 def test_an_asked_figure_brings_its_upstream_runs_and_no_others(empty):
