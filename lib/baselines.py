@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lib import InputError, digital, training
+from lib import InputError, digital
 from lib.codec import GDN, SYMBOLS_PER_CHANNEL, Link, Pipeline
 
 
@@ -160,17 +160,16 @@ class ImagePipeline(Pipeline):
         self.device_half, self.edge_half, self.link = nn.Identity(), network, link
 
 
-def train_in_phases(pipeline, images, labels, frozen, everything, checkpoint=None, **options):
+def train_in_phases(fit, pipeline, images, labels, frozen, everything, **options):
     """Train the link inside a frozen network by the schedule `frozen`, then all of it by `everything` ([7]).
 
-    Cross-entropy; `options` go to training.fit. Frozen weights still see batch norm in training mode, as
-    published. Returns both learning curves, with a column `phase`.
+    Cross-entropy; `fit` is `Job.fit` and takes the `options`. Frozen weights still see batch norm in training
+    mode, as published. Returns both learning curves, with a column `phase`.
     """
     curves = []
     for phase, schedule in enumerate((frozen, everything), 1):
         for half in (pipeline.device_half, pipeline.edge_half):
             half.requires_grad_(phase == 2)
-        path = checkpoint and checkpoint.with_name(f"{checkpoint.stem}-phase{phase}{checkpoint.suffix}")
-        curves.append(training.fit(pipeline, images, labels, F.cross_entropy, schedule, checkpoint=path,
-                                   **options).assign(phase=phase))
+        curves.append(fit(pipeline, images, labels, F.cross_entropy, schedule, stage=f"-phase{phase}",
+                          **options).assign(phase=phase))
     return pd.concat(curves, ignore_index=True)

@@ -1,6 +1,7 @@
 """What a training notebook works with: its run's parameters, data, engine, upstream weights, and its result."""
 
 import os
+import zlib
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -53,8 +54,12 @@ class Job:
         return read_result(find(self.study, name, weights=False))["metrics"]["accuracy_clean"]
 
     def fit(self, model, inputs, targets, loss, schedule, stage="", **options):
-        """`training.fit` with this run's seed, engine and checkpoint; `stage` tells several fits apart."""
-        return training.fit(model, inputs, targets, loss, schedule, seed=self.seed, engine=self.engine,
+        """`training.fit` with this run's engine and checkpoint.
+
+        `stage` tells the fits of a run, or of a pruning chain, apart: each draws its own images, crops and noise.
+        """
+        seed = self.seed + zlib.crc32(stage.encode())
+        return training.fit(model, inputs, targets, loss, schedule, seed=seed, engine=self.engine,
                             checkpoint=self.folder / f"checkpoint{stage}.pt", key=self.key + stage,
                             report=self.say, **options)
 

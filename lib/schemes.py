@@ -124,10 +124,8 @@ def separation(job, pool, ratio, bandwidth, snr_db, **_):
 
 def _train(job, pipeline):
     images, spec = job.data, job.study.baselines
-    return baselines.train_in_phases(
-        pipeline, images.train_images, images.train_labels, spec.frozen, spec.everything, seed=job.seed,
-        engine=job.engine, checkpoint=job.folder / "checkpoint.pt", key=job.key, prepare=images.normalise,
-        augmented=True, report=job.say)
+    return baselines.train_in_phases(job.fit, pipeline, images.train_images, images.train_labels, spec.frozen,
+                                     spec.everything, prepare=images.normalise, augmented=True)
 
 
 def _digital(job, logits, bits, snr_db, device_macs):

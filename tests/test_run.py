@@ -22,7 +22,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lib import InputError, codec, evaluation, forks, job, provenance, results, run, study, training, vgg
+from lib import InputError, codec, data, evaluation, forks, job, provenance, results, run, study, training, vgg
 
 TINY = """
 name: tiny
@@ -229,7 +229,6 @@ def rebuilt(name):
 
 
 def images():
-    from lib import data
     return data.dataset("mini")
 
 
@@ -568,6 +567,21 @@ def test_a_run_broken_off_after_every_epoch_ends_with_the_numbers_of_an_unbroken
     assert pd.read_csv(folder(name) / "history.csv").drop(columns="seconds").equals(history)
     after = job.load_weights(folder(name))
     assert set(after) == set(weights) and all(torch.equal(after[key], weights[key]) for key in weights)
+
+
+@pytest.mark.parametrize("name", [PRUNE, PLUS])
+def test_every_fit_of_a_run_draws_its_own_images(workspace, monkeypatch, name):
+    shutil.rmtree(folder(name))
+    batches, augment = [], data.augment
+
+    def record(batch, choices):
+        batches.append({image.numpy().tobytes() for image in batch})
+        return augment(batch, choices)
+
+    monkeypatch.setattr(data, "augment", record)
+    in_process(runs()[name], folder(name), monkeypatch)
+    assert list(map(len, batches)) == [50, 50]  # two fits, each of one epoch and one batch of 5,000 images
+    assert len(batches[0] & batches[1]) < 10
 
 
 def test_a_checkpoint_of_other_parameters_is_not_resumed(workspace, monkeypatch):
