@@ -311,12 +311,13 @@ def _points(study):
         for panel, point in four.panels.items():
             for ratio in four.ratios:
                 add(f"figure4{panel}", point.pool, ratio, point.bandwidth, four.fixed_snr_db, seed)
+        for bandwidth in sorted(five.bandwidths, reverse=True):
+            for snr_db in five.matched_snr_db:
+                add("figure5", five.pool, five.ratio, bandwidth, snr_db, seed)
+        for panel, point in four.panels.items():
             for ratio in four.matched_ratios:
                 for snr_db in four.matched_snr_db:
                     add(f"figure4{panel}", point.pool, ratio, point.bandwidth, snr_db, seed)
-        for bandwidth in five.bandwidths:
-            for snr_db in five.matched_snr_db:
-                add("figure5", five.pool, five.ratio, bandwidth, snr_db, seed)
     for ladder in three.ladders:
         for ratio in ladder.ratios:
             for bandwidth in ladder.bandwidths:
