@@ -1,5 +1,6 @@
 """Digital transmission: channel codes, image files, and quantised, entropy-coded features ([5], [14])."""
 
+import bisect
 import io
 import math
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from lib import InputError, pruning, vgg
 from lib.channel import capacity
 
 BITS = range(1, 9)  # a level fits a byte
+UNSEEN = 0.01  # counts that the separation baseline adds for each of its 256 levels
 
 
 def rate(snr_db, blocklength=None, error=1e-3):
@@ -113,14 +115,9 @@ def code_bits(levels, frequencies=None):
     p is the product of each level's frequency in its channel, [C, levels], by default the given levels' own.
     """
     frequencies = level_frequencies(levels, 8, unseen=0) if frequencies is None else frequencies
-    return _information(levels, frequencies).sum(1).sub(1e-6).ceil() + 1  # a rounding error is not a bit
-
-
-def _information(levels, frequencies):
-    """−log2 p of each channel of each image: [N, C]."""
-    lengths = -frequencies.log2()
-    return torch.stack([length[channel.int()].sum((1, 2))
-                        for length, channel in zip(lengths, levels.unbind(1), strict=True)], 1)
+    bits = sum(length[channel.int()].sum((1, 2))
+               for length, channel in zip(-frequencies.log2(), levels.unbind(1), strict=True))
+    return bits.sub(1e-6).ceil() + 1  # a rounding error is not a bit
 
 
 def jalad(features, bits, training=None):
@@ -144,58 +141,64 @@ def prune_split_layer(model, pool, scores, count):
 
 @dataclass
 class FeatureCode:
-    """What both ends of the separation baseline know of the split's features."""
+    """A quantiser of one step and an entropy code a channel, which both ends of the separation baseline know."""
 
-    mean: torch.Tensor  # [C, H, W]
-    low: torch.Tensor  # [C, 1, 1]
-    high: torch.Tensor
-    energy: torch.Tensor  # [C], mean squared deviation from the mean, summed over space
-    by_bits: list  # of (frequencies [C, 2^bits], mean bits an image [C], squared error summed over space [C])
+    sent: torch.Tensor  # [K], the channels sent
+    step: float
+    frequencies: torch.Tensor  # [K, 256], how often training features take each level
+    values: torch.Tensor  # [K, 256], what the receiver takes for a level
+    mean: torch.Tensor  # [C, H, W], what it takes for the channels not sent
 
-
-def feature_code(training):
-    """Learn a FeatureCode from training features [M, C, H, W]; a few thousand images are enough."""
-    low, high = (extreme((0, 2, 3)).view(-1, 1, 1) for extreme in (training.amin, training.amax))
-    mean, by_bits = training.mean(0), []
-    for bits in BITS:
-        levels, restored = quantise(training, bits, low, high)
-        frequencies = level_frequencies(levels, bits)
-        by_bits.append((frequencies, _information(levels, frequencies).mean(0), _energy(restored - training)))
-    return FeatureCode(mean, low, high, _energy(training - mean), by_bits)
+    def __call__(self, features):
+        """(received features, bits an image [N]) of features [N, C, H, W] that are not negative."""
+        levels = _levels(features[:, self.sent], self.step)
+        received = self.mean.expand_as(features).clone()
+        for channel, values, level in zip(self.sent, self.values, levels.unbind(1), strict=True):
+            received[:, channel] = values[level.int()]
+        return received, code_bits(levels, self.frequencies)
 
 
-def _energy(difference):
-    return difference.square().mean(0).sum((1, 2))
+def feature_codes(training, bandwidth, snr_db):
+    """The FeatureCodes whose mean code length on `training` features [M, C, H, W], ≥ 0, fits bandwidth·C(snr).
 
-
-def separation(features, bandwidth, snr_db, code=None):
-    """(dequantised features or None, bits an image [N]): the split's features [N, C, H, W] sent at capacity.
-
-    Separate source and channel coding for a design SNR known in advance. Of all (bits per element, number of
-    channels) whose mean code length fits bandwidth·C(snr), that with the least squared error; channels go in
-    the order of their energy if that loses less than their mean, which replaces the others. None when no channel
-    fits. `code` is a feature_code of training features, by default of these.
+    Separate source and channel coding for a design SNR known in advance. All channels are sent, or the half or the
+    quarter of most energy, with the finest step that fits; the receiver takes a level for the training features'
+    mean there, of least squared error, or for its multiple of the step, which keeps their variance. Which of them
+    serves the classifier best is for the caller to try. None fits a channel of a few bits.
     """
-    code = code or feature_code(features)
-    bits, sent = _allocate(code, bandwidth * capacity(snr_db) - 2)  # arithmetic coding ends within 2 bits
-    if bits is None:
-        return None, torch.zeros(len(features))
-    levels, restored = quantise(features[:, sent], bits, code.low[sent], code.high[sent])
-    received = code.mean.expand_as(features).clone()
-    received[:, sent] = restored
-    return received, code_bits(levels, code.by_bits[bits - 1][0][sent])
+    budget = bandwidth * capacity(snr_db) - 2  # arithmetic coding ends within 2 bits
+    mean, codes = training.mean(0), []
+    order = (training - mean).square().mean(0).sum((1, 2)).argsort(descending=True)
+    for share in (1, 2, 4):
+        sent = order[:math.ceil(len(order) / share)]
+        chosen = training[:, sent]
+        largest = max(chosen.max().item(), 1e-6)
+        steps = np.geomspace(largest / 255, 2.1 * largest, 513).tolist()  # to all features at level 0
+        finest = bisect.bisect_left(steps, -budget, key=lambda step, chosen=chosen: -_mean_bits(chosen, step))
+        if finest < len(steps):
+            levels = _levels(chosen, steps[finest])
+            frequencies = level_frequencies(levels, 8, UNSEEN)
+            multiples = (torch.arange(256) * steps[finest]).expand_as(frequencies).to(training)
+            codes += [FeatureCode(sent, steps[finest], frequencies, values, mean)
+                      for values in (_centroids(chosen, levels, multiples), multiples)]
+    return codes
 
 
-def _allocate(code, budget):
-    """(bits, channels sent) of least squared error within `budget` bits an image, or (None, None)."""
-    order, choices = code.energy.argsort(descending=True), []
-    for bits, (_, length, distortion) in zip(BITS, code.by_bits, strict=True):
-        useful = order[distortion[order] < code.energy[order]]
-        sent = useful[length[useful].cumsum(0) <= budget]
-        if len(sent):
-            lost = code.energy.sum() - code.energy[sent].sum()
-            choices.append(((lost + distortion[sent].sum()).item(), bits, sent))
-    return min(choices, key=lambda choice: choice[:2])[1:] if choices else (None, None)
+def _levels(features, step):
+    return (features / step).round().clamp(0, 255).byte()
+
+
+def _mean_bits(features, step):
+    frequencies = level_frequencies(_levels(features, step), 8, UNSEEN)
+    return -(frequencies * frequencies.log2()).sum().item() * features[0, 0].numel()
+
+
+def _centroids(features, levels, otherwise):
+    """The mean of each channel's features at each level [K, 256]; `otherwise` where there is none."""
+    counts, sums = (torch.stack([torch.bincount(level.flatten(), weights=weight, minlength=256) for level, weight
+                                 in zip(levels.unbind(1), weights, strict=True)])
+                    for weights in (levels.shape[1] * [None], features.transpose(0, 1).flatten(1)))
+    return torch.where(counts > 0, (sums / counts.clamp(min=1)).to(otherwise), otherwise)
 
 
 def cliff(accuracy, design_snr_db, snr_db, classes):

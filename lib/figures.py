@@ -98,7 +98,7 @@ def accuracy_over_snr(points, baseline, profile, title="", axis=None, separation
     if baseline == baseline:
         axis.axhline(100 * baseline, color="k", ls="--", lw=1, label="unpruned, no channel")
     axis.set(xlabel="SNR (dB), on real symbols", ylabel="test accuracy (%)", title=f"{title} [{profile}]".strip())
-    axis.legend(title=None)
+    axis.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
     return axis
 
 
@@ -117,6 +117,8 @@ def _panels(table, settings, stem, title):
         text = {"matched": "a model trained for each SNR", "fixed": f"one model, trained at {snr_db:g} dB"}[reading]
         accuracy_over_snr(data[data.reading == reading], baseline, settings.name, f"{title}\n{reading}: {text}", axis,
                           separation[separation.reading == reading])
+    for axis in axes.flat[:-1]:
+        axis.get_legend().remove()
     behind = [data.drop(columns="right_by_class").assign(scheme=results.PROPOSED),
               separation.assign(scheme="Separation")]
     save(figure, settings, stem, pd.concat(behind).assign(baseline=baseline))
