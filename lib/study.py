@@ -311,12 +311,11 @@ def _points(study):
         for panel, point in four.panels.items():
             for ratio in four.ratios:
                 add(f"figure4{panel}", point.pool, ratio, point.bandwidth, four.fixed_snr_db, seed)
-        for bandwidth in sorted(five.bandwidths, reverse=True):
-            for snr_db in five.matched_snr_db:
+        for snr_db in dict.fromkeys([*five.matched_snr_db, *four.matched_snr_db]):  # all curves, then the next
+            for bandwidth in sorted(five.bandwidths, reverse=True) if snr_db in five.matched_snr_db else ():
                 add("figure5", five.pool, five.ratio, bandwidth, snr_db, seed)
-        for panel, point in four.panels.items():
-            for ratio in four.matched_ratios:
-                for snr_db in four.matched_snr_db:
+            for panel, point in four.panels.items() if snr_db in four.matched_snr_db else ():
+                for ratio in four.matched_ratios:
                     add(f"figure4{panel}", point.pool, ratio, point.bandwidth, snr_db, seed)
     for ladder in three.ladders:
         for ratio in ladder.ratios:
