@@ -1,8 +1,7 @@
-"""What makes training fast on a CPU: memory that is kept, and weight gradients as matrix products.
+"""What makes training and inference fast on a CPU: memory that is kept, and convolutions as matrix products.
 
-Both change the time alone. PyTorch's library for convolutions (oneDNN) reaches the rate of a matrix product in the
-forward pass and for the gradient of the inputs; the gradient of the weights takes 1.5 to 5 times as long, the more
-the smaller the map.
+Both change the time alone, up to rounding. PyTorch's library for convolutions (oneDNN) multiplies the padding of
+small maps too, which is more than half of the work on a map of 2×2, at a third of the rate of a matrix product.
 """
 
 import contextlib
@@ -15,7 +14,10 @@ import torch.nn.functional as F
 from torch import nn
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
-LARGEST_MAP, FEWEST_CHANNELS = 16, 64  # where `weight_gradient` was found faster
+SMALL_MAP, MANY_WEIGHTS = 4, 2**19  # where products were found faster: weights beyond a core's own cache
+# Without AVX-512, oneDNN's gradient of the weights is slow on larger maps too.
+GRADIENT_MAP = 0 if torch.backends.cpu.get_cpu_capability().startswith("AVX512") else 16
+GRADIENT_CHANNELS = 64
 
 
 def keep_memory():
@@ -27,59 +29,104 @@ def keep_memory():
 
 
 @contextlib.contextmanager
-def matrix_gradients(model):
-    """For the time of the context, 3×3 convolutions with padding 1 of many channels use `weight_gradient`."""
-    convolutions = [module for module in model.modules() if type(module) is nn.Conv2d and _suits(module)]
-    for module in convolutions:
-        module.forward = functools.partial(_forward, module)
+def matrix_convolutions():
+    """For the time of the context, 3×3 convolutions with padding 1 use matrix products where these are faster."""
+    usual = nn.Conv2d.forward
+
+    def forward(self, x):
+        largest = max(x.shape[2:])
+        small = largest <= SMALL_MAP and self.weight.numel() >= MANY_WEIGHTS
+        gradient = largest <= GRADIENT_MAP and self.in_channels >= GRADIENT_CHANNELS
+        if (small or gradient) and _is_plain(self, x):
+            return _Convolve.apply(x, self.weight, self.bias, small)
+        return usual(self, x)
+
+    nn.Conv2d.forward = forward
     try:
         yield
     finally:
-        for module in convolutions:
-            del module.forward
+        nn.Conv2d.forward = usual
 
 
-def _suits(convolution):
+def _is_plain(convolution, x):
     shape = (convolution.kernel_size, convolution.padding, convolution.stride, convolution.dilation)
     return (shape == ((3, 3), (1, 1), (1, 1), (1, 1)) and convolution.padding_mode == "zeros"
-            and convolution.groups == 1 and convolution.in_channels >= FEWEST_CHANNELS)
-
-
-def _forward(convolution, x):
-    if max(x.shape[2:]) > LARGEST_MAP:
-        return nn.Conv2d.forward(convolution, x)
-    return _Convolve.apply(x, convolution.weight, convolution.bias)
+            and convolution.groups == 1 and x.dtype in (torch.float32, torch.float64))
 
 
 class _Convolve(torch.autograd.Function):
+    """A convolution whose weights' gradient is matrix products, and, if `small`, all of it."""
+
     @staticmethod
-    def forward(ctx, x, weight, bias):
+    def forward(ctx, x, weight, bias, small):
         ctx.save_for_backward(x, weight)
-        return F.conv2d(x, weight, bias, padding=1)
+        ctx.small = small
+        return convolve(x, weight, bias) if small else F.conv2d(x, weight, bias, padding=1)
 
     @staticmethod
     def backward(ctx, gradient):
         x, weight = ctx.saved_tensors
-        inputs, weights, bias = ctx.needs_input_grad
-        return (torch.nn.grad.conv2d_input(x.shape, weight, gradient, padding=1) if inputs else None,
-                weight_gradient(x, gradient) if weights else None,
-                gradient.sum((0, 2, 3)) if bias else None)
+        inputs, weights, bias, _ = ctx.needs_input_grad
+        usual = functools.partial(torch.nn.grad.conv2d_input, x.shape, weight, padding=1)
+        backwards = functools.partial(input_gradient, weight) if ctx.small else usual
+        return (backwards(gradient) if inputs else None, weight_gradient(x, gradient) if weights else None,
+                gradient.sum((0, 2, 3)) if bias else None, None)
+
+
+def convolve(x, weight, bias=None):
+    """F.conv2d(x, weight, bias, padding=1) of x [N, I, H, W] and weight [O, I, 3, 3]."""
+    filters, channels = weight.shape[:2]
+    kernel = weight.permute(0, 2, 3, 1).reshape(filters, 3, 3 * channels).permute(1, 2, 0)  # a view, channels last
+    return _correlate(x, kernel, bias)
+
+
+def input_gradient(weight, gradient):
+    """The gradient of `convolve` by its inputs [N, I, H, W], from that by its outputs [N, O, H, W]."""
+    filters, channels = weight.shape[:2]
+    return _correlate(gradient, weight.flip(2, 3).permute(2, 3, 0, 1).reshape(3, 3 * filters, channels))
 
 
 def weight_gradient(x, gradient):
-    """Gradient [O, I, 3, 3] of a convolution's weights, from its inputs [N, I, H, W] and of its outputs [N, O, H, W].
+    """The gradient of `convolve` by its weights [O, I, 3, 3], from its inputs and the gradient by its outputs."""
+    channels, filters = x.shape[1], gradient.shape[1]
+    result = x.new_zeros(filters, 3, 3 * channels)
+    inputs, outputs = _rows_first(x), _rows_first(gradient)
+    for row, column, columns, taps, above, below in _products(x):
+        result[:, row, _span(taps, channels)].addmm_(
+            outputs[below, _span(column, filters)].T, inputs[above, _span(columns, channels)])
+    return result.view(filters, 3, 3, channels).permute(0, 3, 1, 2)
 
-    Rows of the maps come first, so that a shift by a row is an offset; three matrix products, one for each row of
-    the kernel, sum over all images and positions.
-    """
+
+def _correlate(x, kernel, bias=None):
+    """[N, I, H, W] and a kernel [3, 3·I, O] (rows; columns and channels; filters) to [N, O, H, W]."""
+    (n, channels, height, width), filters = x.shape, kernel.shape[2]
+    inputs, outputs = _rows_first(x), x.new_empty(height * n, width * filters)
+    outputs.view(-1, filters).copy_(torch.zeros(()) if bias is None else bias)
+    for row, column, columns, taps, above, below in _products(x):
+        outputs[below, _span(column, filters)].addmm_(
+            inputs[above, _span(columns, channels)], kernel[row, _span(taps, channels)])
+    return outputs.view(height, n, width, filters).permute(1, 3, 0, 2).contiguous(memory_format=torch.channels_last)
+
+
+def _rows_first(x):
+    """[N, C, H, W] to [H·N, W·C]: a shift by rows of the map is an offset, neighbouring columns lie side by side."""
     n, channels, height, width = x.shape
-    filters = gradient.shape[1]
-    x, gradient = x.permute(2, 0, 3, 1), gradient.permute(2, 0, 3, 1).reshape(height, -1, filters)
-    columns = x.new_zeros(height, n, width, 3, channels)  # left, middle, right
-    columns[:, :, 1:, 0] = x[:, :, :-1]
-    columns[:, :, :, 1] = x
-    columns[:, :, :-1, 2] = x[:, :, 1:]
-    columns = columns.view(height, -1, 3 * channels)
-    rows = [gradient[max(0, -shift):height - max(0, shift)].flatten(0, 1).T
-            @ columns[max(0, shift):height - max(0, -shift)].flatten(0, 1) for shift in (-1, 0, 1)]
-    return torch.stack(rows).view(3, filters, 3, channels).permute(1, 3, 0, 2)
+    return x.permute(2, 0, 3, 1).reshape(height * n, width * channels)
+
+
+def _products(x):
+    """The matrix products of a 3×3 convolution, none of which touches padding: one for each row of the kernel and
+    column of the map, over all images and rows. Yields the kernel's row, the output's column, the input's columns,
+    the kernel's columns that meet them, and the rows of input and output in the layout of `_rows_first`."""
+    n, _, height, width = x.shape
+    for row in range(3):
+        up, down = max(0, 1 - row), max(0, row - 1)
+        for column in range(width if height > up + down else 0):
+            columns = slice(max(0, column - 1), min(width, column + 2))
+            taps = slice(columns.start - column + 1, columns.stop - column + 1)
+            yield (row, slice(column, column + 1), columns, taps,
+                   slice(down * n, (height - up) * n), slice(up * n, (height - down) * n))
+
+
+def _span(columns, channels):
+    return slice(columns.start * channels, columns.stop * channels)

@@ -82,6 +82,7 @@ class Job:
         result = {
             "name": self.run.name, "step": self.run.step, "study": self.study.name, "hash": self.fingerprint,
             "parameters": study.resolved(self.study, self.run), "upstream": self.run.upstream,
+            "upstream_weights": {up: read_result(find(self.study, up)).get("weights") for up in self.run.upstream},
             "channels": channels, "metrics": metrics,
             "evaluation": [] if evaluation is None else evaluation.to_dict("records"),
             **({} if weights is None else {"weights": run.weight_files(self.folder, ending)}),

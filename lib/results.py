@@ -101,6 +101,20 @@ def stale(profile):
     return old, unknown
 
 
+def of_earlier_weights(profile):
+    """Names of the finished runs that started from other weights than those of their upstream run's result.
+
+    Most weights are not committed. A run that is made again to have them, on another machine, ends with slightly
+    other ones: as another seed would, under the same code and parameters.
+    """
+    loaded = study.load(profile)
+    listed = [item for item in study.runs(loaded) if run.finished(run.folder_of(loaded, item.name))]
+    found = {item.name: run.read_result(run.folder_of(loaded, item.name)) for item in listed}
+    return [name for name, result in found.items()
+            if any(up in found and found[up].get("weights") != weights
+                   for up, weights in result.get("upstream_weights", {}).items())]
+
+
 def figure_points(table, settings, figure):
     """The points of Figure 4a, 4b or 5 with a `reading` and a curve `label`; attrs carry the dashed baseline."""
     chosen, spec, key = _curves(table, settings, figure, table[_is_proposed(table)])

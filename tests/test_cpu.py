@@ -9,18 +9,21 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lib import cpu, study, training, vgg
+from lib import cpu, evaluation, study, training, vgg
 from lib.schedule import Schedule
 
 
 @pytest.fixture(autouse=True)
-def few_channels_too(monkeypatch):
-    monkeypatch.setattr(cpu, "FEWEST_CHANNELS", 1)
+def for_any_number_of_channels(monkeypatch):
+    monkeypatch.setattr(cpu, "MANY_WEIGHTS", 0)
+    monkeypatch.setattr(cpu, "GRADIENT_CHANNELS", 1)
+    monkeypatch.setattr(cpu, "GRADIENT_MAP", 16)
 
 
 def gradients(convolution, x, outputs):
-    """Of the inputs and the parameters, for the given gradient of the outputs."""
-    return torch.autograd.grad(convolution(x), [x, *convolution.parameters()], outputs)
+    """Outputs, and gradients of the inputs and the parameters for the given gradient of the outputs."""
+    made = convolution(x)
+    return [made, *torch.autograd.grad(made, [x, *convolution.parameters()], outputs)]
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -28,12 +31,12 @@ def gradients(convolution, x, outputs):
                          [(3, 5, 7, 4, 4), (2, 8, 6, 8, 8), (4, 3, 2, 2, 2), (2, 3, 4, 1, 1), (1, 2, 3, 2, 5),
                           (2, 3, 3, 1, 4), (2, 3, 3, 4, 1), (2, 3, 4, 17, 17)])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_gradients_are_those_of_pytorch(n, inputs, filters, height, width, bias, layout):
+def test_outputs_and_gradients_are_those_of_pytorch(n, inputs, filters, height, width, bias, layout):
     convolution = nn.Conv2d(inputs, filters, 3, padding=1, bias=bias).double().to(memory_format=layout)
     x = torch.randn(n, inputs, height, width, dtype=torch.double).to(memory_format=layout).requires_grad_()
     outputs = torch.randn(n, filters, height, width, dtype=torch.double)
     expected = gradients(convolution, x, outputs)
-    with cpu.matrix_gradients(nn.Sequential(convolution)):
+    with cpu.matrix_convolutions():
         found = gradients(convolution, x, outputs)
     for ours, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(ours, theirs)
@@ -52,36 +55,75 @@ def test_the_weight_gradient_is_the_sum_over_images_and_positions():
 def test_only_what_asks_for_a_gradient_gets_one():
     frozen = nn.Conv2d(3, 4, 3, padding=1).requires_grad_(False)
     x = torch.randn(2, 3, 4, 4)
-    with cpu.matrix_gradients(frozen):
+    with cpu.matrix_convolutions():
         assert not frozen(x).requires_grad
         assert torch.autograd.grad(frozen(x.requires_grad_()).sum(), x)[0].shape == x.shape
 
 
+@pytest.fixture
+def products(monkeypatch):
+    """A list that grows with each convolution that is matrix products, in full (True) or its gradient alone."""
+    used, usual = [], cpu._Convolve.forward
+    monkeypatch.setattr(cpu._Convolve, "forward", staticmethod(
+        lambda ctx, *arguments: used.append(arguments[-1]) or usual(ctx, *arguments)))
+    return used
+
+
 @pytest.mark.parametrize("settings", [{"kernel_size": 1}, {"padding": 0}, {"stride": 2}, {"dilation": 2, "padding": 2},
                                       {"groups": 2}, {"padding_mode": "circular"}])
-def test_other_convolutions_are_left_alone(settings):
-    torch.manual_seed(0)
+def test_other_convolutions_are_left_alone(settings, products):
     convolution = nn.Conv2d(4, 6, **{"kernel_size": 3, "padding": 1, **settings})
-    x, before = torch.randn(2, 4, 6, 6), convolution(torch.ones(2, 4, 6, 6))
-    with cpu.matrix_gradients(convolution):
-        assert "forward" not in vars(convolution)
-        assert convolution(x).shape == nn.Conv2d.forward(convolution, x).shape
-    assert torch.equal(convolution(torch.ones(2, 4, 6, 6)), before)
+    x = torch.randn(2, 4, 4, 4)
+    expected = convolution(x)
+    with cpu.matrix_convolutions():
+        assert torch.equal(convolution(x), expected) and not products
 
 
-def test_few_channels_are_left_to_pytorch(monkeypatch):
-    monkeypatch.setattr(cpu, "FEWEST_CHANNELS", 5)
-    few, many = nn.Conv2d(4, 6, 3, padding=1), nn.Conv2d(5, 6, 3, padding=1)
-    with cpu.matrix_gradients(nn.Sequential(few, many)):
-        assert "forward" not in vars(few) and "forward" in vars(many)
+def test_large_maps_and_few_weights_are_left_to_pytorch(monkeypatch, products):
+    monkeypatch.setattr(cpu, "MANY_WEIGHTS", 9 * 4 * 6)
+    monkeypatch.setattr(cpu, "GRADIENT_MAP", 0)
+    few, enough = nn.Conv2d(4, 5, 3, padding=1), nn.Conv2d(4, 6, 3, padding=1)
+    with cpu.matrix_convolutions():
+        for convolution, size, used in ((few, 4, []), (enough, 5, []), (enough, 4, [True])):
+            convolution(torch.randn(2, 4, size, size))
+            assert products == used
 
 
-def test_a_model_is_left_as_it_was_even_after_an_error():
-    network = vgg.vgg16_bn(10, 0.0625)
-    with pytest.raises(KeyError), cpu.matrix_gradients(network):
-        assert sum("forward" in vars(module) for module in network.modules()) == 13
+def test_larger_maps_of_many_channels_have_their_gradient_alone(monkeypatch, products):
+    monkeypatch.setattr(cpu, "GRADIENT_CHANNELS", 5)
+    with cpu.matrix_convolutions():
+        for channels, size, used in ((4, 8, []), (5, 17, []), (5, 16, [False])):
+            nn.Conv2d(channels, 6, 3, padding=1)(torch.randn(2, channels, size, size))
+            assert products == used
+
+
+def test_half_precision_is_left_to_pytorch(products):
+    convolution, x = nn.Conv2d(4, 6, 3, padding=1).bfloat16(), torch.randn(2, 4, 2, 2).bfloat16()
+    with cpu.matrix_convolutions():
+        assert convolution(x).dtype == torch.bfloat16 and not products
+
+
+def test_convolutions_are_left_as_they_were_even_after_an_error():
+    usual = nn.Conv2d.forward
+    with pytest.raises(KeyError), cpu.matrix_convolutions():
+        assert nn.Conv2d.forward is not usual
         raise KeyError
-    assert not any("forward" in vars(module) for module in network.modules())
+    assert nn.Conv2d.forward is usual
+
+
+def test_a_map_of_one_pixel_meets_the_kernels_centre_alone():
+    x, weight = torch.randn(3, 4, 1, 1), torch.randn(5, 4, 3, 3)
+    torch.testing.assert_close(cpu.convolve(x, weight)[..., 0, 0], x[..., 0, 0] @ weight[..., 1, 1].T)
+
+
+def test_evaluation_agrees_with_pytorchs_own_convolutions(pictures, products):
+    images, _ = pictures
+    network = vgg.vgg16_bn(10, 0.125).double().eval()
+    with torch.inference_mode():
+        expected = network(images.double())
+    found = evaluation.forward(network, images, torch.Tensor.double)
+    assert products.count(True) == 6  # the maps of 4×4 and 2×2
+    torch.testing.assert_close(found, expected)
 
 
 def test_training_agrees_with_pytorchs_own_gradients(pictures, monkeypatch):
@@ -99,7 +141,8 @@ def test_training_agrees_with_pytorchs_own_gradients(pictures, monkeypatch):
     fast, fast_curve = train()
     used = []
     monkeypatch.setattr(cpu, "weight_gradient", lambda *arguments: used.append(1))
-    monkeypatch.setattr(cpu, "LARGEST_MAP", 0)
+    monkeypatch.setattr(cpu, "SMALL_MAP", 0)
+    monkeypatch.setattr(cpu, "GRADIENT_MAP", 0)
     usual, usual_curve = train()
     assert not used and fast_curve == pytest.approx(usual_curve, rel=1e-9)
     for name, tensor in usual.items():

@@ -332,6 +332,14 @@ def test_what_rests_on_a_stale_result_is_stale_too(workspace):
     assert [item.name for item in results.pending("tiny", rerun_stale=True)] == list(runs())
 
 
+def test_what_rests_on_an_earlier_making_of_its_weights_is_reported(workspace):
+    assert results.of_earlier_weights("tiny") == []
+    path = folder(AUTOENCODER) / "result.json"
+    made = json.loads(path.read_text())
+    path.write_text(json.dumps({**made, "weights": {"model.safetensors": "0" * 64}}))
+    assert results.of_earlier_weights("tiny") == [MODEL] and results.stale("tiny") == ([], [])
+
+
 def test_a_result_that_no_study_lists_is_reported(workspace):
     shutil.copytree(folder(PRUNE), folder("prune/pool2-r0.33-s0"))
     assert results.stale("tiny") == ([], ["prune/pool2-r0.33-s0"])
@@ -358,6 +366,7 @@ def edit(root, file, old, new):
     ("lib/channel.py", '"""The wireless link', '"""Another text'),
     ("lib/channel.py", "    def forward(self, x):\n", "    def forward(self, x):\n\n"),
     ("lib/figures.py", "COLORS = (", "ANOTHER = 1\nCOLORS = ("),
+    ("lib/cpu.py", "SMALL_MAP, MANY_WEIGHTS = 4", "SMALL_MAP, MANY_WEIGHTS = 2"),
     ("lib/results.py", "START_UP = 2", "START_UP = 6"), ("lib/claims.py", "156e6", "157e6"),
     ("notebooks/04_end_to_end.ipynb", "# Step 4", "# The fourth step"),
     ("notebooks/04_end_to_end.ipynb", "images = job.data", "images = job.data  # all of them"),
