@@ -51,7 +51,8 @@ def matrix_convolutions():
 def _is_plain(convolution, x):
     shape = (convolution.kernel_size, convolution.padding, convolution.stride, convolution.dilation)
     return (shape == ((3, 3), (1, 1), (1, 1), (1, 1)) and convolution.padding_mode == "zeros"
-            and convolution.groups == 1 and x.dtype in (torch.float32, torch.float64))
+            and convolution.groups == 1 and x.device.type == "cpu"
+            and x.dtype in (torch.float32, torch.float64))
 
 
 class _Convolve(torch.autograd.Function):

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lib import InputError, vgg
+from lib import InputError, cpu, vgg
 from lib.geometry import FLOOR
 
 
@@ -38,7 +38,7 @@ def taylor_scores(model, batches, pool):
     hooks = [model.features[int(name.split(".")[1]) + 2].register_forward_hook(watch(name)) for name in names]
     try:
         model.eval().requires_grad_(False)
-        with torch.enable_grad():
+        with torch.enable_grad(), cpu.matrix_convolutions():
             for images, labels in batches:
                 examples += len(labels)
                 loss = F.cross_entropy(model(images).float(), labels, reduction="sum")
