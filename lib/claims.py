@@ -190,8 +190,8 @@ def choices(settings):
 
     def schedule(s):
         part = f" of {s.images_per_epoch} images" if s.images_per_epoch else ""
-        return f"{s.epochs} epochs{part}, rate {s.lr:g} ({s.decay}), momentum {s.momentum:g}" + (
-            ", Nesterov" if s.nesterov else "") + f", L2 {s.weight_decay:g}"
+        how = "Adam" if s.optimizer == "adam" else f"momentum {s.momentum:g}" + (", Nesterov" if s.nesterov else "")
+        return f"{s.epochs} epochs{part}, rate {s.lr:g} ({s.decay}), {how}, L2 {s.weight_decay:g}"
 
     here = {
         "data": f"{settings.data.name}, {settings.classes} classes", "width": f"{settings.network.width:g}",
@@ -204,4 +204,30 @@ def choices(settings):
         "step 3 features": "of unaugmented images, device half in evaluation mode, half precision",
         "L2 penalty": "on every parameter but GDN's β and γ", "floor of a layer": "2 filters",
         "SNR of training": "matched (a model each SNR) and fixed (14.5 dB), shown apart"}
-    return pd.DataFrame({"choice": list(here), "paper": [paper[key] for key in here], "here": list(here.values())})
+    rows = [(choice, paper[choice], taken) for choice, taken in here.items()]
+    return pd.DataFrame([*rows, *_scheme_choices(settings, schedule)], columns=["choice", "paper", "here"])
+
+
+def _scheme_choices(settings, schedule):
+    """The same for the other schemes: what this paper says of them and what is taken."""
+    other = settings.baselines
+    if other is None:
+        return []
+    block = f"the normal approximation with a block error rate of {other.block_error:g}"
+    return [
+        ("digital schemes: symbols", "Shannon capacity", f"bits / capacity; {block} " + (
+            "in Figure 3" if settings.figure3.finite_blocklength else "stands beside (symbols_finite)")),
+        ("digital schemes: below the design SNR", "not given", "chance"),
+        ("learned schemes, phase 1 (network frozen)", "not given", schedule(other.frozen)),
+        ("learned schemes, phase 2 (everything)", "not given", schedule(other.everything)),
+        ("BottleNet: codec", "not given", f"grey JPEG of quality {other.jpeg_quality}; the header, the same for every "
+         "picture, is not counted (symbols_with_header counts it)"),
+        ("BottleNet++: channel", "not given", "our power constraint and SNR; the encoder alone sees the noise level"),
+        ("BottleNet++: kernels", "not given", "2×2 with stride 2, 3×3 with stride 1 towards the whole map"),
+        ("JALAD, two-step pruning, separation: code tables", "not given", f"from {other.learning_images} training "
+         "images, known to both ends"),
+        ("two-step pruning: second step", "not given", f"{other.split_layer_ratio:g} of the split layer's filters"),
+        ("DeepJSCC: image autoencoder", "not given", f"{schedule(other.image)}; " + (
+            "with GDN" if other.image_gdn else "without GDN, as published")),
+        ("separation: code", "not given", "one step for all channels, arithmetic coding; of six such codes that fit, "
+         f"the one that classifies {other.tried_images} training images best")]

@@ -17,7 +17,7 @@ class Job:
     """What a notebook works with: its run's study, data, engine and folder; `finish` stores the result."""
 
     def __init__(self, item, loaded, folder):
-        self.run, self.study, self.folder = item, loaded, Path(folder)
+        self.run, self.study, self.folder = item, study.of_run(loaded, item.parameters), Path(folder)
         self.started = datetime.now(UTC)
         self.data = data.dataset(loaded.data.name, loaded.data.root)
         self.engine = engine(loaded)

@@ -15,8 +15,6 @@ from lib.data import balanced_halves
 
 NAMES = {"png": "PNG", "jpeg": "JPEG", "webp": "WebP", "bottlenet": "BottleNet", "bottlenet_plus": "BottleNet++",
          "jalad": "JALAD", "two_step": "Two-step pruning", "deepjscc": "DeepJSCC image", "separation": "Separation"}
-LEARNING_IMAGES = 2000  # training images from which quantisers and code tables are learned
-TRIED_IMAGES = 500  # of these, with which the separation baseline chooses its code
 
 
 def measure(job):
@@ -42,14 +40,15 @@ def jalad(job, pool, level, snr_db, **_):
 
 
 def two_step(job, pool, level, snr_db, ratio, **_):
-    """Two-step pruning [14]: pruned for computation (upstream), then half of the split layer for transmission."""
+    """Two-step pruning [14]: pruned for computation (upstream), then the split layer for transmission."""
     images, network = job.data, job.network()
     chosen = torch.randperm(len(images.train_images), generator=torch.Generator().manual_seed(job.seed))
     batches = [(images.normalise(images.train_images[part].to(job.engine.device)),
                 images.train_labels[part].to(job.engine.device))
                for part in chosen[:job.study.prune.score_images].split(250)]
     scores = pruning.taylor_scores(job.engine.place(network), batches, pool)
-    network = digital.prune_split_layer(network, pool, scores, vgg.channels_at(network, pool) // 2)
+    count = int(job.study.baselines.split_layer_ratio * vgg.channels_at(network, pool))
+    network = digital.prune_split_layer(network, pool, scores, count)
     history = job.fit(network, images.train_images, images.train_labels, F.cross_entropy, job.study.prune.training,
                       prepare=images.normalise, augmented=True)
     return _coded_features(job, network, pool, level, snr_db, history)
@@ -57,8 +56,8 @@ def two_step(job, pool, level, snr_db, ratio, **_):
 
 def _coded_features(job, network, pool, level, snr_db, history):
     images, (device, edge) = job.data, vgg.split(network, pool)
-    known = evaluation.forward(device, images.train_images[_evenly(images.train_images, LEARNING_IMAGES)],
-                               images.normalise, engine=job.engine)
+    learning = _evenly(images.train_images, job.study.baselines.learning_images)
+    known = evaluation.forward(device, images.train_images[learning], images.normalise, engine=job.engine)
     features = evaluation.forward(device, images.test_images, images.normalise, engine=job.engine)
     received, bits = digital.jalad(features, level, known)
     metrics, points, _ = _digital(job, evaluation.forward(edge, received, engine=job.engine), bits.mean().item(),
@@ -69,7 +68,7 @@ def _coded_features(job, network, pool, level, snr_db, history):
 def bottlenet(job, pool, level, snr_db, **_):
     """BottleNet [6] with `level` reduced channels; symbols with and without JPEG's header, which never changes."""
     network, images = job.network(), job.data
-    link = baselines.BottleNet(pool, vgg.channels_at(network, pool), level)
+    link = baselines.BottleNet(pool, vgg.channels_at(network, pool), level, job.study.baselines.jpeg_quality)
     pipeline = codec.Pipeline(network, pool, link)
     history = _train(job, pipeline)
     latent = evaluation.forward(torch.nn.Sequential(pipeline.device_half, link.encoder), images.test_images,
@@ -79,14 +78,14 @@ def bottlenet(job, pool, level, snr_db, **_):
     macs = flops.count_macs(pipeline.device_half, (3, 32, 32))
     metrics, points, _ = _digital(job, logits, payload, snr_db,
                                   macs + flops.count_macs(link.encoder, pipeline.feature_shape()))
-    return {**metrics, "symbols_with_header": _symbols(whole, snr_db)}, points, history
+    return {**metrics, "symbols_with_header": _symbols(job, whole, snr_db)}, points, history
 
 
 def jscc(job, scheme, bandwidth, snr_db, pool=None, **_):
     """BottleNet++ [7], or the image itself through DeepJSCC [8]: analogue symbols over our channel."""
     network, images = job.network(), job.data
     if scheme == "deepjscc":
-        link = baselines.image_link(bandwidth, snr_db, gdn=False)  # as in [8]
+        link = baselines.image_link(bandwidth, snr_db, job.study.baselines.image_gdn)
         pipeline, shape, macs = baselines.ImagePipeline(network, link), (3, 32, 32), 0
         first = [job.fit(link, images.train_images, None, F.mse_loss, job.study.baselines.image, stage="-image",
                          prepare=images.normalise, augmented=True).assign(phase=0)]
@@ -111,10 +110,10 @@ def separation(job, pool, ratio, bandwidth, snr_db, **_):
     """
     images, network = job.data, job.network()
     device, edge = vgg.split(network, pool)
-    chosen = _evenly(images.train_images, LEARNING_IMAGES)
+    chosen = _evenly(images.train_images, job.study.baselines.learning_images)
     known, features = (evaluation.forward(device, part, images.normalise, engine=job.engine)
                        for part in (images.train_images[chosen], images.test_images))
-    tried = _evenly(chosen, TRIED_IMAGES)
+    tried = _evenly(chosen, job.study.baselines.tried_images)
     labels = images.train_labels[chosen][tried]
 
     def accuracy(code):
@@ -132,8 +131,8 @@ def separation(job, pool, ratio, bandwidth, snr_db, **_):
 
 
 def _evenly(images, count):
-    """`count` indices, evenly spaced: the shipped subset is sorted by class."""
-    return torch.linspace(0, len(images) - 1, count).long()
+    """`count` indices (all, if there are fewer), evenly spaced: the shipped subset is sorted by class."""
+    return torch.linspace(0, len(images) - 1, min(count, len(images))).long()
 
 
 def _train(job, pipeline):
@@ -145,13 +144,13 @@ def _train(job, pipeline):
 def _digital(job, logits, bits, snr_db, device_macs):
     """Metrics and the cliff over SNR of a digital scheme that is designed for `snr_db`."""
     points = pd.DataFrame([_point(job, logits if snr >= snr_db else None, snr) for snr in job.study.snrs_db(snr_db)])
-    return ({"bits": bits, "symbols": _symbols(bits, snr_db), "symbols_finite": _symbols(bits, snr_db, True),
+    return ({"bits": bits, "symbols": _symbols(job, bits, snr_db), "symbols_finite": _symbols(job, bits, snr_db, True),
              "device_macs": device_macs, "accuracy_at_snr": points[points.snr_db == snr_db].accuracy.mean()},
             points, None)
 
 
-def _symbols(bits, snr_db, finite=False):
-    return int(digital.symbols_for_bits(math.ceil(bits), snr_db, finite))
+def _symbols(job, bits, snr_db, finite=False):
+    return int(digital.symbols_for_bits(math.ceil(bits), snr_db, finite, job.study.baselines.block_error))
 
 
 def _point(job, logits, snr_db):

@@ -14,7 +14,7 @@ from lib import InputError, geometry
 from lib.schedule import Schedule, Strict
 
 ROOT = Path(__file__).resolve().parent.parent
-Variant = Literal["proposed", "no_step3", "no_gdn", "magnitude", "random"]
+Variant = Literal["proposed", "no_step3", "no_gdn", "magnitude", "random", "longer_step4"]
 Pool = Literal[1, 2, 3, 4, 5]
 Ratio = float
 
@@ -94,6 +94,13 @@ class Ablations(Strict):
     bandwidth: int
     snr_db: float
     variants: list[Variant]
+    longer_step4: Schedule | None = None  # of the variant of that name, where step 4 is a shortened one
+
+    @model_validator(mode="after")
+    def the_longer_step_has_a_schedule(self):
+        if "longer_step4" in self.variants and self.longer_step4 is None:
+            raise InputError("The variant longer_step4 needs a schedule of that name.")
+        return self
 
 
 class Baseline(Strict):
@@ -113,6 +120,12 @@ class Baselines(Strict):
     image: Schedule  # DeepJSCC's reconstruction of images, before these
     frozen: Schedule
     everything: Schedule
+    jpeg_quality: int = Field(20, ge=1, le=95)  # of BottleNet's codec
+    split_layer_ratio: float = Field(0.5, ge=0, lt=1)  # filters that two-step pruning's second step removes there
+    learning_images: int = Field(2000, ge=1)  # training images that quantisers and code tables are learned from
+    tried_images: int = Field(500, ge=1)  # of these, those with which the separation baseline chooses its code
+    block_error: float = Field(1.0e-3, gt=0, lt=0.5)  # block error rate at finite block length
+    image_gdn: bool = False  # GDN in DeepJSCC's image autoencoder, which [8] does not have
     runs: list[Baseline] = []
 
 
@@ -260,7 +273,8 @@ def runs(study, extra=(), baselines=()):
     for point, figure in points:
         chain = {key: point[key] for key in ("pool", "ratio", "seed", "variant")}
         base = network(figure, **chain)
-        trained = base if point["variant"] == "no_step3" else add("autoencoder", figure, [base], **point)
+        step3 = {**point, "variant": "proposed" if point["variant"] == "longer_step4" else point["variant"]}
+        trained = base if point["variant"] == "no_step3" else add("autoencoder", figure, [base], **step3)
         add("end_to_end", figure, [trained], **point)
     for baseline in [*(study.baselines.runs if study.baselines else []), *baselines]:
         given = {key: value for key, value in dict(baseline).items() if value is not None}
@@ -322,10 +336,16 @@ def _points(study):
             for bandwidth in ladder.bandwidths:
                 add("figure3", ladder.pool, ratio, bandwidth, three.snr_db, study.seeds[0])
     if study.ablations:
-        point = study.ablations.model_dump(exclude={"variants"})
+        point = study.ablations.model_dump(exclude={"variants", "longer_step4"})
         for variant in study.ablations.variants:
             add("ablations", **point, seed=study.seeds[0], variant=variant)
     return listed
+
+
+def of_run(study, parameters):
+    """The study as a run of these parameters sees it: a variant may train step 4 by another schedule."""
+    longer = parameters.get("variant") == "longer_step4"
+    return study.model_copy(update={"end_to_end": study.ablations.longer_step4}) if longer else study
 
 
 # Which parts of a study decide a run's numbers, beside its own parameters and its upstream runs.
@@ -336,7 +356,7 @@ SECTIONS = {"pretrain": ("pretrain",), "prune": ("prune",), "autoencoder": ("aut
 def resolved(study, run):
     """All parameters that decide the run's numbers; where the data lies is not among them."""
     sections = ("network", "evaluation", "precision") + SECTIONS[run.step]
-    values = study.model_dump(mode="json")
+    values = of_run(study, run.parameters).model_dump(mode="json")
     if run.step in ("pretrain", "prune", "autoencoder"):  # these evaluate over no list of SNRs
         values["evaluation"] = {"curve_images": study.evaluation.curve_images}
     else:
@@ -356,7 +376,7 @@ def image_passes(study, run):
     share = {None: 1.0, 1: 0.126, 2: 0.306, 3: 0.607, 4: 0.908, 5: 0.998}[p.get("pool")]  # of the MACs, device half
     device = share * (1 - (p.get("ratio") or 0)) ** 2
     link = {None: 0.0, 1: 0.04, 2: 0.05, 3: 0.04, 4: 0.03, 5: 0.01}[p.get("pool")]
-    evaluated = len(study.evaluation.snr_db) * study.evaluation.draws
+    evaluated = study.evaluation.draws * len(study.snrs_db(p["snr_db"])) if "snr_db" in p else 0
 
     def trained(schedule, cost):
         return 3 * cost * schedule.epochs * min(schedule.images_per_epoch or images, images)
@@ -372,6 +392,7 @@ def image_passes(study, run):
     if run.step == "autoencoder":
         return images * device + trained(study.autoencoder, link) + 3 * tests
     if run.step == "end_to_end":
+        study = of_run(study, p)
         return (trained(study.end_to_end, 1 - share + device + link)
                 + tests * (device + evaluated * (1 - share + link)) + study.end_to_end.epochs * tests / 5)
     if p["scheme"] in ("bottlenet", "bottlenet_plus", "deepjscc"):

@@ -335,3 +335,5 @@ def test_choices_are_read_from_the_study():
     paper, quick = (claims.choices(study.load(profile)).set_index("choice").here for profile in ("paper", "quick"))
     assert "60 epochs, rate 0.01" in paper["pretrain"] and paper["data"].startswith("cifar100")
     assert quick["data"].startswith("mini") and quick["width"] == "0.25"
+    assert "quality 20" in paper["BottleNet: codec"] and "from 2000 training" in paper[
+        "JALAD, two-step pruning, separation: code tables"]

@@ -378,7 +378,7 @@ def test_what_makes_no_number_leaves_every_hash(workspace, file, old, new):
 
 @pytest.mark.parametrize("file, old, new, stale, spared", [
     ("lib/channel.py", "-self.snr_db / 20", "-self.snr_db / 10", {AUTOENCODER, MODEL, PLUS}, set()),
-    ("lib/schemes.py", "LEARNING_IMAGES = 2000", "LEARNING_IMAGES = 2001", {PNG, PLUS},
+    ("lib/schemes.py", "\"png\": \"PNG\"", "\"png\": \"The PNG\"", {PNG, PLUS},
      {PRETRAIN, PRUNE, AUTOENCODER, MODEL}),
     ("lib/pruning.py", "import torch\n", "import torch\nANOTHER = 1\n", {PRUNE}, {PRETRAIN}),
     ("notebooks/03_autoencoder.ipynb", "F.l1_loss", "F.mse_loss", {AUTOENCODER}, {PRETRAIN, PRUNE, PNG, PLUS}),

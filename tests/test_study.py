@@ -119,6 +119,17 @@ def test_without_step_3_the_autoencoder_is_not_pretrained():
         "autoencoder/pool2-r0.50-b512-snr14.5-s0-no_gdn"]
 
 
+def test_a_longer_step_4_starts_from_the_same_autoencoder_and_has_a_schedule_of_its_own():
+    loaded = study.load("desk")
+    runs = {item.name: item for item in study.runs(loaded)}
+    usual, longer = (runs[f"end_to_end/pool2-r0.50-b512-snr14.5-s0{ending}"] for ending in ("", "-longer_step4"))
+    assert longer.upstream == usual.upstream == ["autoencoder/pool2-r0.50-b512-snr14.5-s0"]
+    schedules = [study.resolved(loaded, item)["end_to_end"] for item in (usual, longer)]
+    assert schedules == [schedule.model_dump(mode="json") for schedule in (
+        loaded.end_to_end, loaded.ablations.longer_step4)]
+    assert study.image_passes(loaded, longer) > 3 * study.image_passes(loaded, usual)
+
+
 def test_the_separation_baseline_belongs_to_figures_4_and_5():
     for item in study.runs(study.load("paper")):
         if item.parameters.get("scheme") == "separation":
@@ -191,6 +202,8 @@ BAD = {
     "truth for a number": ({"pretrain__epochs": True}, "pretrain.epochs"),
     "unknown data": ({"data__name": "cifar10"}, "data.name", "cifar10"),
     "unknown variant": ({"ablations__variants": ["no_step4"]}, "no_step4"),
+    "longer step without its schedule": ({"ablations__variants": ["longer_step4"]}, "ablations", "longer_step4"),
+    "JPEG quality over 95": ({"baselines__jpeg_quality": 96}, "baselines.jpeg_quality", "96"),
     "name with a slash": ({"name": "../paper"}, "name", "../paper"),
     "section left empty": ({"pretrain": None}, "pretrain"),
     "unknown scheme": ({"baselines__runs": [{"scheme": "bottlnet", "pool": 2, "level": 4}]}, "bottlnet"),
@@ -286,6 +299,7 @@ def test_what_decides_no_number_is_not_among_a_runs_parameters(tmp_path, changes
     ("pretrain__lr", 0.2, {"pretrain"}), ("prune__training__lr", 0.2, {"prune", "baselines"}),
     ("prune__score_images", 9, {"prune", "baselines"}), ("autoencoder__epochs", 9, {"autoencoder"}),
     ("end_to_end__momentum", 0.5, {"end_to_end"}), ("baselines__frozen__epochs", 9, {"baselines"}),
+    ("baselines__jpeg_quality", 30, {"baselines"}), ("baselines__block_error", 0.1, {"baselines"}),
     ("evaluation__draws", 9, {"end_to_end", "baselines"}),
     ("evaluation__snr_db", [0.0, 14.5], {"end_to_end", "baselines"}),
     ("precision", "bfloat16", {"pretrain", "prune", "autoencoder", "end_to_end", "baselines"}),
@@ -308,10 +322,12 @@ def test_a_models_evaluation_points_are_decided_by_its_parameters(tmp_path):
     assert resolved(two[0])[name] != resolved(two[1])[name]
 
 
-def test_every_evaluation_setting_is_used():
+@pytest.mark.parametrize("section", ["evaluation", "baselines"])
+def test_every_setting_is_used(section):
     sources = "".join(path.read_text() for folder, kind in (("lib", "*.py"), ("notebooks", "*.ipynb"))
-                      for path in sorted((study.ROOT / folder).glob(kind)))
-    assert [name for name in study.Evaluation.model_fields if f"evaluation.{name}" not in sources] == []
+                      for path in sorted((study.ROOT / folder).glob(kind))).replace("spec.", "baselines.")
+    fields = getattr(study, section.capitalize()).model_fields
+    assert [name for name in fields if f"{section}.{name}" not in sources] == []
 
 
 @pytest.mark.parametrize("profile", PROFILES)
