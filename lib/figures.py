@@ -153,6 +153,7 @@ def figure3(points, settings):
         chosen = mine[mine.selected]
         axis.plot(mine.device_macs, mine.symbols, ls="", alpha=0.25, **style)
         axis.plot(chosen.device_macs, chosen.symbols, drawstyle="steps-post", ls="-", **style,
+                  alpha=0.5 if scheme in ("JPEG", "WebP") else 1,  # beside the paper's own baseline, PNG
                   label=scheme if len(chosen) else f"{scheme} (none within the tolerance)")
         for row in chosen[chosen.pool.notna()].itertuples():
             pruned = f", ratio {row.ratio:g}" if row.ratio == row.ratio else ""

@@ -368,6 +368,14 @@ def resolved(study, run):
     return {"data": study.data.name, **{key: values[key] for key in sections}, **run.parameters}
 
 
+def _link_share(width, pool, ratio, bandwidth):
+    """Multiply-accumulates of encoder and decoder, as a share of the full network's."""
+    channels = geometry.widths(width)[sum(geometry.BLOCKS[:pool]) - 1] * (1 - ratio)
+    latent, side = geometry.symbol_channels(pool, bandwidth), 32 >> pool
+    inner = max(1, side // 2) ** 2
+    return (9 * channels * latent * (inner + side**2) + 11 * latent**2 * inner) / (313.8e6 * width**2)
+
+
 def image_passes(study, run):
     """Roughly the work of a run, in forward passes of one image through the full, unpruned network."""
     images = 5000 if study.data.name == "mini" else 50_000
@@ -375,7 +383,8 @@ def image_passes(study, run):
     p = run.parameters
     share = {None: 1.0, 1: 0.126, 2: 0.306, 3: 0.607, 4: 0.908, 5: 0.998}[p.get("pool")]  # of the MACs, device half
     device = share * (1 - (p.get("ratio") or 0)) ** 2
-    link = {None: 0.0, 1: 0.04, 2: 0.05, 3: 0.04, 4: 0.03, 5: 0.01}[p.get("pool")]
+    linked = run.step in ("autoencoder", "end_to_end")
+    link = _link_share(study.network.width, p["pool"], p["ratio"], p["bandwidth"]) if linked else 0.0
     evaluated = study.evaluation.draws * len(study.snrs_db(p["snr_db"])) if "snr_db" in p else 0
 
     def trained(schedule, cost):

@@ -127,7 +127,7 @@ def test_a_longer_step_4_starts_from_the_same_autoencoder_and_has_a_schedule_of_
     schedules = [study.resolved(loaded, item)["end_to_end"] for item in (usual, longer)]
     assert schedules == [schedule.model_dump(mode="json") for schedule in (
         loaded.end_to_end, loaded.ablations.longer_step4)]
-    assert study.image_passes(loaded, longer) > 3 * study.image_passes(loaded, usual)
+    assert study.image_passes(loaded, longer) > 1.5 * study.image_passes(loaded, usual)
 
 
 def test_the_separation_baseline_belongs_to_figures_4_and_5():
