@@ -119,9 +119,13 @@ def _panels(table, settings, stem, title):
                           separation[separation.reading == reading])
     for axis in axes.flat[:-1]:
         axis.get_legend().remove()
-    behind = [data.drop(columns="right_by_class").assign(scheme=results.PROPOSED),
-              separation.assign(scheme="Separation")]
-    save(figure, settings, stem, pd.concat(behind).assign(baseline=baseline))
+    images, spans = 100 * settings.classes, "noise draws and seeds" if len(settings.seeds) > 1 else "noise draws"
+    figure.text(0.01, -0.05, f"Bands span {spans}; not in them: two binomial standard errors of {images:,} test "
+                f"images, up to ±{100 / images**0.5:.1f} points.", fontsize=7)
+    behind = pd.concat([data.drop(columns="right_by_class").assign(scheme=results.PROPOSED),
+                        separation.assign(scheme="Separation")])
+    save(figure, settings, stem, behind.assign(
+        binomial_standard_error=(behind.accuracy * (1 - behind.accuracy) / images) ** 0.5, baseline=baseline))
 
 
 def figure4(table, settings, panel):
