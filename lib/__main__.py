@@ -71,11 +71,11 @@ def ready(loaded, todo):
 
 def remaining(loaded, todo):
     """An estimate of the time left, from finished runs of this study on this machine or a short measurement."""
-    from lib import provenance
+    from lib import estimate, provenance
 
-    passes = sum(study.image_passes(loaded, item) for item in todo)
-    seconds = passes / results.rate(loaded, provenance.device())
-    return f"about {results.duration(seconds)} on this machine" if todo else "nothing left"
+    passes = sum(estimate.image_passes(loaded, item) for item in todo)
+    seconds = passes / estimate.rate(loaded, provenance.device())
+    return f"about {estimate.duration(seconds)} on this machine" if todo else "nothing left"
 
 
 def snakemake(profile, options, report_only=False):

@@ -22,7 +22,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from lib import cpu, data, job, provenance, run, study, torchvision_ops, training, vgg
+from lib import cpu, data, estimate, job, parameters, provenance, run, study, torchvision_ops, training, vgg
 from lib.bench_cpu import (
     Row,
     Scale,
@@ -68,23 +68,25 @@ def shared_work():
         loaded = study.load(profile)
         listed = study.runs(loaded)
         points = [item for item in listed if item.step in ("end_to_end", "baselines")]
-        alone = sum(study.image_passes(single, item) for point in points
+        alone = sum(estimate.image_passes(single, item) for point in points
                     for single in [only(loaded, point)] for item in study.runs(single))
         yield Row(f"image passes of the {len(listed)} runs of {profile}.yaml, counted",
                   f"each of the {len(points)} points by itself",
-                  alone / math.fsum(study.image_passes(loaded, item) for item in listed), "×", at_least=3)
+                  alone / math.fsum(estimate.image_passes(loaded, item) for item in listed), "×", at_least=3)
 
 
 def only(loaded, point):
     """The study with nothing but one point: an end-to-end model or another scheme."""
     given = {key: value for key, value in point.parameters.items() if key != "seed"}
-    parts = {"seeds": [point.parameters["seed"]], "figure3": study.Figure3(), "ablations": None, "baselines": None,
+    parts = {"seeds": [point.parameters["seed"]], "figure3": parameters.Figure3(), "ablations": None, "baselines": None,
              "figure4": loaded.figure4.model_copy(update={"panels": {}}),
              "figure5": loaded.figure5.model_copy(update={"bandwidths": []})}
     if point.step == "baselines":
-        parts["baselines"] = loaded.baselines.model_copy(update={"runs": [study.Baseline(**given)]})
+        parts["baselines"] = loaded.baselines.model_copy(update={"runs": [parameters.Baseline(**given)]})
     else:
-        parts["ablations"] = study.Ablations(variants=[given.pop("variant")], **given)
+        parts["ablations"] = parameters.Ablations(
+            variants=[given.pop("variant")],
+            longer_step4=loaded.ablations and loaded.ablations.longer_step4, **given)
     return loaded.model_copy(update=parts)
 
 

@@ -18,8 +18,8 @@ from lib import run, study
 ROOT = Path(__file__).resolve().parent.parent
 # Modules that carry, draw or judge numbers but do not make them, and cpu, which changes the time alone (its tests
 # hold it to PyTorch's own results): an edit there makes no result stale.
-PRESENTATION = {"run", "forks", "job", "study", "results", "figures", "claims", "provenance", "torchvision_ops",
-                "bench", "cpu"}
+PRESENTATION = {"run", "forks", "job", "study", "parameters", "estimate", "results", "figures", "claims", "provenance",
+                "torchvision_ops", "bench", "cpu"}
 LIBRARIES = ("torch", "torchvision", "numpy", "papermill")
 
 

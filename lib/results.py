@@ -1,15 +1,12 @@
 """All results of a study as one tidy table, and what is missing or stale."""
 
 import json
-import os
-import time
 
 import pandas as pd
 
 from lib import run, study
 
 PROPOSED = "JSCC + pruning"
-START_UP = 2  # seconds of a run before its notebook's clock starts
 
 
 def load(profile, interactive=False):
@@ -231,39 +228,3 @@ def provenance_table(table, settings):
         "run": once.run, "seed": once.seed, "commit": once.commit.map(lambda commit: commit and commit[:8]),
         "device": once.device, "seconds": once.seconds, "hash": once.hash,
         "recompute with": "python -m lib.run " + settings.name + " " + once.run})
-
-
-def rate(settings, device):
-    """Image passes a second: of the study's finished runs on this kind of device, else measured for a moment."""
-    listed = {item.name: item for item in study.runs(settings)}
-    passes, seconds = 0.0, 0.0
-    for name, item in listed.items():
-        folder = run.folder_of(settings, name)
-        if run.finished(folder) and (origin := run.read_result(folder)["provenance"])["device"] == device:
-            passes += study.image_passes(settings, item)
-            seconds += (origin["seconds"] + START_UP) / max(1, os.cpu_count() // settings.threads_of(item.step))
-    return passes / seconds if passes else _measure(settings)
-
-
-def _measure(settings):
-    """Forward passes of one image a second, from three training steps (three passes each)."""
-    import torch
-
-    from lib import job, vgg
-
-    network = job.engine(settings).place(vgg.vgg16_bn(settings.classes, settings.network.width))
-    device = next(network.parameters()).device
-    images, times = torch.randn(64, 3, 32, 32, device=device), []
-    for _ in range(3):
-        began = time.perf_counter()
-        network(images).square().mean().backward()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - began)
-    return 3 * len(images) / min(times)
-
-
-def duration(seconds):
-    """Seconds as a person says them."""
-    minutes = max(1, round(seconds / 60))
-    return f"{minutes} min" if minutes < 100 else f"{minutes / 60:.1f} hours"

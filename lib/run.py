@@ -174,16 +174,16 @@ def main(arguments):
     listed = {run.name: run for run in study.runs(loaded)}
     if name not in listed:
         raise InputError(f"The study {loaded.name} has no run {name}.")
-    from lib import results
+    from lib import estimate
 
     began = time.monotonic()
     execute(loaded, profile, listed[name])
     done = sum(finished(folder_of(loaded, other)) for other in listed)
     left = [item for item in listed.values() if not finished(folder_of(loaded, item.name))]
     device = read_result(folder_of(loaded, name))["provenance"]["device"]
-    seconds = sum(study.image_passes(loaded, item) for item in left) / results.rate(loaded, device)
+    seconds = sum(estimate.image_passes(loaded, item) for item in left) / estimate.rate(loaded, device)
     print(f"[{done}/{len(listed)}] {name}: {time.monotonic() - began:.0f} s; "
-          + (f"about {results.duration(seconds)} left" if left else "all runs are done"), flush=True)
+          + (f"about {estimate.duration(seconds)} left" if left else "all runs are done"), flush=True)
 
 
 def command(arguments):

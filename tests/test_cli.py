@@ -11,7 +11,7 @@ import sys
 import pytest
 from test_run import MODEL, PRETRAIN, TINY
 
-from lib import provenance, results, run, study
+from lib import estimate, provenance, run, study
 
 
 @pytest.fixture
@@ -174,7 +174,7 @@ def test_a_dry_run_takes_a_file(root, command):
 
 def test_the_estimate_follows_what_finished_runs_took(root, command, monkeypatch):
     """A finished run on this device is the measure: ten times as slow, ten times as long."""
-    monkeypatch.setattr(results, "_measure", lambda settings: pytest.fail("measured although a run has finished"))
+    monkeypatch.setattr(estimate, "_measure", lambda settings: pytest.fail("measured although a run has finished"))
     loaded, minutes = study.load("tiny"), []
     for seconds in (10_000.0, 100_000.0):
         shutil.rmtree(root / "outputs", ignore_errors=True)

@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from lib import results, run, study
+from lib import estimate, results, run, study
 
 ORIGIN = {"commit": "0123456789abcdef", "device": "a processor", "seconds": 12.5}
 
@@ -329,4 +329,4 @@ def test_symbols_at_finite_block_length_count_where_the_study_says_so(tmp_path):
 
 @pytest.mark.parametrize("seconds, text", [(5, "1 min"), (600, "10 min"), (7200, "2.0 hours")])
 def test_a_duration_reads_as_a_person_says_it(seconds, text):
-    assert results.duration(seconds) == text
+    assert estimate.duration(seconds) == text

@@ -367,7 +367,7 @@ def edit(root, file, old, new):
     ("lib/channel.py", "    def forward(self, x):\n", "    def forward(self, x):\n\n"),
     ("lib/figures.py", "COLORS = (", "ANOTHER = 1\nCOLORS = ("),
     ("lib/cpu.py", "SMALL_MAP, MANY_WEIGHTS = 4", "SMALL_MAP, MANY_WEIGHTS = 2"),
-    ("lib/results.py", "START_UP = 2", "START_UP = 6"), ("lib/claims.py", "156e6", "157e6"),
+    ("lib/estimate.py", "START_UP = 2", "START_UP = 6"), ("lib/claims.py", "156e6", "157e6"),
     ("notebooks/04_end_to_end.ipynb", "# Step 4", "# The fourth step"),
     ("notebooks/04_end_to_end.ipynb", "images = job.data", "images = job.data  # all of them"),
     ("params/tiny.yaml", "for tests", "for other tests")])

@@ -6,7 +6,7 @@ import re
 import pytest
 import yaml
 
-from lib import InputError, study
+from lib import InputError, estimate, parameters, study
 
 PROFILES = ("quick", "desk", "paper")
 QUICK = yaml.safe_load((study.ROOT / "params" / "quick.yaml").read_text())
@@ -127,7 +127,7 @@ def test_a_longer_step_4_starts_from_the_same_autoencoder_and_has_a_schedule_of_
     schedules = [study.resolved(loaded, item)["end_to_end"] for item in (usual, longer)]
     assert schedules == [schedule.model_dump(mode="json") for schedule in (
         loaded.end_to_end, loaded.ablations.longer_step4)]
-    assert study.image_passes(loaded, longer) > 1.5 * study.image_passes(loaded, usual)
+    assert estimate.image_passes(loaded, longer) > 1.5 * estimate.image_passes(loaded, usual)
 
 
 def test_the_separation_baseline_belongs_to_figures_4_and_5():
@@ -326,11 +326,11 @@ def test_a_models_evaluation_points_are_decided_by_its_parameters(tmp_path):
 def test_every_setting_is_used(section):
     sources = "".join(path.read_text() for folder, kind in (("lib", "*.py"), ("notebooks", "*.ipynb"))
                       for path in sorted((study.ROOT / folder).glob(kind))).replace("spec.", "baselines.")
-    fields = getattr(study, section.capitalize()).model_fields
+    fields = getattr(parameters, section.capitalize()).model_fields
     assert [name for name in fields if f"{section}.{name}" not in sources] == []
 
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_run_has_an_estimate(profile):
     loaded = study.load(profile)
-    assert all(study.image_passes(loaded, item) > 0 for item in study.runs(loaded))
+    assert all(estimate.image_passes(loaded, item) > 0 for item in study.runs(loaded))

@@ -1,0 +1,159 @@
+"""The parameters of a study, as its YAML file gives them: every name, type and range is checked."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from lib import InputError
+from lib.schedule import Schedule, Strict
+
+Variant = Literal["proposed", "no_step3", "no_gdn", "magnitude", "random", "longer_step4"]
+Pool = Literal[1, 2, 3, 4, 5]
+Ratio = float
+# The other schemes, and what each needs.
+SCHEMES = {"png": (), "jpeg": ("level",), "webp": ("level",), "bottlenet": ("pool", "level"),
+           "bottlenet_plus": ("pool", "bandwidth"), "jalad": ("pool", "level"), "two_step": ("pool", "ratio", "level"),
+           "deepjscc": ("bandwidth",), "separation": ("pool", "ratio", "bandwidth")}
+
+
+class Data(Strict):
+    name: Literal["cifar100", "mini"]
+    root: str = "data"
+
+
+class Network(Strict):
+    width: float = Field(1.0, gt=0, le=4)
+
+
+class Evaluation(Strict):
+    snr_db: list[float] = Field(min_length=1)
+    draws: int = Field(ge=1)
+    batch_size: int = Field(250, ge=1)
+    curve_images: int = Field(1000, ge=1)  # the first test images, for the learning curves alone
+    matched_across: bool = True  # evaluate models trained for other SNRs than fixed_snr_db over all SNRs too
+
+
+class Prune(Strict):
+    filters_per_step: int = Field(512, ge=1)  # a tenth of the filters where there are fewer
+    score_images: int = Field(ge=1)  # training images that the Taylor scores average over
+    training: Schedule  # after each step
+
+
+class Threads(Strict):
+    """CPU threads of one run; the pretraining has nothing beside it and may take them all."""
+
+    pretrain: int = Field(ge=1)
+    others: int = Field(ge=1)
+
+
+class Ladder(Strict):
+    pool: Pool
+    ratios: list[Ratio]
+    bandwidths: list[int]
+
+
+class Figure3(Strict):
+    snr_db: float = 14.5
+    tolerance: float = 0.02  # the allowed drop from the classification baseline
+    finite_blocklength: bool = False  # count digital schemes' symbols by the normal approximation, not capacity
+    ladders: list[Ladder] = []
+
+
+class Panel(Strict):
+    pool: Pool
+    bandwidth: int
+
+
+class Readings(Strict):
+    """Which ratios are read as `fixed` (one model at fixed_snr_db) and as `matched` (a model each SNR)."""
+
+    fixed_snr_db: float = 14.5
+    matched_snr_db: list[float] = []
+
+
+class Figure4(Readings):
+    panels: dict[Literal["a", "b"], Panel]
+    ratios: list[Ratio]
+    matched_ratios: list[Ratio] = []
+
+
+class Figure5(Readings):
+    pool: Pool
+    ratio: Ratio
+    bandwidths: list[int]
+
+
+class Ablations(Strict):
+    """Variants of one point."""
+
+    pool: Pool
+    ratio: Ratio
+    bandwidth: int
+    snr_db: float
+    variants: list[Variant]
+    longer_step4: Schedule | None = None  # of the variant of that name, where step 4 is a shortened one
+
+    @model_validator(mode="after")
+    def the_longer_step_has_a_schedule(self):
+        if "longer_step4" in self.variants and self.longer_step4 is None:
+            raise InputError("The variant longer_step4 needs a schedule of that name.")
+        return self
+
+
+class Baseline(Strict):
+    """One run of another scheme."""
+
+    scheme: str
+    snr_db: float = 14.5
+    pool: Pool | None = None
+    ratio: Ratio | None = None
+    bandwidth: int | None = None
+    level: int | None = None  # picture quality, bits a feature or reduced channels, by scheme
+
+
+class Baselines(Strict):
+    """The other schemes: their two training phases (Sec. III of BottleNet++) and their runs."""
+
+    image: Schedule  # DeepJSCC's reconstruction of images, before these
+    frozen: Schedule
+    everything: Schedule
+    jpeg_quality: int = Field(20, ge=1, le=95)  # of BottleNet's codec
+    split_layer_ratio: float = Field(0.5, ge=0, lt=1)  # filters that two-step pruning's second step removes there
+    learning_images: int = Field(2000, ge=1)  # training images that quantisers and code tables are learned from
+    tried_images: int = Field(500, ge=1)  # of these, those with which the separation baseline chooses its code
+    block_error: float = Field(1.0e-3, gt=0, lt=0.5)  # block error rate at finite block length
+    image_gdn: bool = False  # GDN in DeepJSCC's image autoencoder, which [8] does not have
+    runs: list[Baseline] = []
+
+
+class Study(Strict):
+    name: str = Field(pattern=r"^[a-z0-9_-]+$")
+    about: str
+    data: Data
+    network: Network
+    seeds: list[int] = Field(min_length=1)
+    threads: Threads
+    precision: Literal["float32", "bfloat16"] = "float32"  # bfloat16 on a GPU only
+    compile: bool = False  # torch.compile, on a GPU only
+    evaluation: Evaluation
+    pretrain: Schedule
+    prune: Prune
+    autoencoder: Schedule
+    end_to_end: Schedule
+    figure3: Figure3
+    figure4: Figure4
+    figure5: Figure5
+    ablations: Ablations | None = None
+    baselines: Baselines | None = None
+
+    def threads_of(self, step):
+        return self.threads.pretrain if step == "pretrain" else self.threads.others
+
+    def snrs_db(self, trained_snr_db):
+        """The SNRs at which a model trained for `trained_snr_db` is evaluated."""
+        across = self.evaluation.matched_across or trained_snr_db == self.figure4.fixed_snr_db
+        return sorted({*self.evaluation.snr_db, trained_snr_db}) if across else [trained_snr_db]
+
+    @property
+    def classes(self):
+        return 10 if self.data.name == "mini" else 100
