@@ -6,7 +6,7 @@ import re
 import pytest
 import yaml
 
-from lib import InputError, estimate, parameters, study
+from lib import InputError, codec, estimate, flops, parameters, study, vgg
 
 PROFILES = ("quick", "desk", "paper")
 QUICK = yaml.safe_load((study.ROOT / "params" / "quick.yaml").read_text())
@@ -334,3 +334,10 @@ def test_every_setting_is_used(section):
 def test_every_run_has_an_estimate(profile):
     loaded = study.load(profile)
     assert all(estimate.image_passes(loaded, item) > 0 for item in study.runs(loaded))
+
+
+@pytest.mark.parametrize("pool, bandwidth, channels", [(1, 2048, 64), (2, 512, 128), (4, 128, 512), (5, 8, 512)])
+def test_the_estimates_share_of_the_link_is_what_its_layers_count(pool, bandwidth, channels):
+    link = codec.link(pool, channels, bandwidth, 10.0)
+    counted = flops.count_macs(link, (channels, 32 >> pool, 32 >> pool)) / flops.count_macs(vgg.vgg16_bn(), (3, 32, 32))
+    assert estimate._link_share(1.0, pool, 0.0, bandwidth) == pytest.approx(counted, rel=0.01)
