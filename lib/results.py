@@ -107,9 +107,14 @@ def of_earlier_weights(profile):
     loaded = study.load(profile)
     listed = [item for item in study.runs(loaded) if run.finished(run.folder_of(loaded, item.name))]
     found = {item.name: run.read_result(run.folder_of(loaded, item.name)) for item in listed}
+
+    def made_again(upstream, result):
+        started_from = result.get("upstream_weights", {}).get(upstream["name"])
+        return (upstream.get("weights") != started_from if started_from else
+                upstream["provenance"]["end"] > result["provenance"]["start"])
+
     return [name for name, result in found.items()
-            if any(up in found and found[up].get("weights") != weights
-                   for up, weights in result.get("upstream_weights", {}).items())]
+            if any(made_again(found[up], result) for up in result["upstream"] if up in found)]
 
 
 def figure_points(table, settings, figure):

@@ -340,6 +340,16 @@ def test_what_rests_on_an_earlier_making_of_its_weights_is_reported(workspace):
     assert results.of_earlier_weights("tiny") == [MODEL] and results.stale("tiny") == ([], [])
 
 
+def test_it_is_reported_of_a_result_that_does_not_name_its_weights_too(workspace):
+    path = folder(MODEL) / "result.json"
+    made = {key: value for key, value in json.loads(path.read_text()).items() if key != "upstream_weights"}
+    path.write_text(json.dumps(made))
+    assert results.of_earlier_weights("tiny") == []
+    made["provenance"]["start"] = "2020-01-01T00:00:00+00:00"
+    path.write_text(json.dumps(made))
+    assert results.of_earlier_weights("tiny") == [MODEL]
+
+
 def test_a_result_that_no_study_lists_is_reported(workspace):
     shutil.copytree(folder(PRUNE), folder("prune/pool2-r0.33-s0"))
     assert results.stale("tiny") == ([], ["prune/pool2-r0.33-s0"])
