@@ -113,8 +113,8 @@ def of_earlier_weights(profile):
         return (upstream.get("weights") != started_from if started_from else
                 upstream["provenance"]["end"] > result["provenance"]["start"])
 
-    return [name for name, result in found.items()
-            if any(made_again(found[up], result) for up in result["upstream"] if up in found)]
+    return [item.name for item in listed
+            if any(made_again(found[up], found[item.name]) for up in item.upstream if up in found)]
 
 
 def figure_points(table, settings, figure):
