@@ -120,7 +120,7 @@ def _panels(table, settings, stem, title):
     for axis in axes.flat[:-1]:
         axis.get_legend().remove()
     images, spans = 100 * settings.classes, "noise draws and seeds" if len(settings.seeds) > 1 else "noise draws"
-    figure.text(0.01, -0.05, f"Bands span {spans}; not in them: two binomial standard errors of {images:,} test "
+    figure.text(0.12, -0.05, f"Bands span {spans}; not in them: two binomial standard errors of {images:,} test "
                 f"images, up to ±{100 / images**0.5:.1f} points.", fontsize=7)
     behind = pd.concat([data.drop(columns="right_by_class").assign(scheme=results.PROPOSED),
                         separation.assign(scheme="Separation")])
@@ -177,7 +177,7 @@ def figure3(points, settings):
                    f"{settings.figure3.snr_db:g} dB [{settings.name}]\n"
                    f"selected on {images} images: two standard errors are up to ±{noise:.1f} points")
     axis.margins(x=0.12)  # room for the labels of the rightmost points
-    axis.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
+    axis.legend(loc="center left", bbox_to_anchor=(1.06, 0.5))
     save(figure, settings, "figure3", points)
 
 
