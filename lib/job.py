@@ -116,6 +116,8 @@ def start(step, profile="quick", **parameters):
 
 def describe(loaded, step, parameters):
     """The run of these parameters, and {name: run} of all runs, whether or not the study lists it."""
+    if step == "baselines" and loaded.baselines is None:
+        raise InputError(f"The study {loaded.name} has no section baselines, which says how other schemes are trained.")
     extra = []
     others = [parameters] if step == "baselines" else []
     if step in ("prune", "autoencoder", "end_to_end"):

@@ -729,6 +729,13 @@ def test_by_hand_impossible_parameters_are_refused(empty, changes, culprit):
     assert not (empty / "outputs").exists()
 
 
+def test_other_schemes_are_refused_by_a_study_that_does_not_say_how_they_are_trained(empty):
+    (empty / "params" / "tiny.yaml").write_text(TINY.split("baselines:")[0])
+    with pytest.raises(InputError, match="no section baselines"):
+        job.start("baselines", "tiny", scheme="png", snr_db=14.5, seed=0)
+    assert not (empty / "outputs").exists()
+
+
 def test_a_notebooks_parameters_must_be_those_of_its_folder(empty, monkeypatch):
     monkeypatch.setenv(run.OUTPUT, str(folder(PRUNE)))
     with pytest.raises(InputError, match="pretrain/s0"):
