@@ -18,7 +18,7 @@ class Job:
 
     def __init__(self, item, loaded, folder):
         self.run, self.study, self.folder = item, study.of_run(loaded, item.parameters), Path(folder)
-        self.started = datetime.now(UTC)
+        self.started, self.origin = datetime.now(UTC), provenance.origin(item.notebook)
         self.data = data.dataset(loaded.data.name, loaded.data.root)
         self.engine = engine(loaded)
         self.data.mean, self.data.std = (t.to(self.engine.device) for t in (self.data.mean, self.data.std))

@@ -80,13 +80,17 @@ def _without_docstrings(tree):
     return tree
 
 
+def origin(notebook):
+    """The code that a run starts with: the commit, whether files differ from it, and a hash of each module."""
+    return {"commit": _git("rev-parse", "HEAD"),
+            "uncommitted_changes": bool(_git("status", "--porcelain", "lib", "notebooks")), "code": code(notebook)}
+
+
 def record(job, trained_seconds):
     """Who, when, where: enough to tell how a number came about; of a resumed run, all its training counts."""
     ended = datetime.now(UTC)
     return {
-        "commit": _git("rev-parse", "HEAD"),
-        "uncommitted_changes": bool(_git("status", "--porcelain", "lib", "notebooks")),
-        "code": code(job.run.notebook), "seed": job.seed, "threads": torch.get_num_threads(),
+        **job.origin, "seed": job.seed, "threads": torch.get_num_threads(),
         "device": device(),
         "precision": "bfloat16" if job.engine.bfloat16 else "float32",
         "versions": {"python": platform.python_version(),
