@@ -76,16 +76,15 @@ def jpeg_header_bytes(encoded):
     return position + 2 + int.from_bytes(encoded[position + 2:position + 4], "big") + 2
 
 
-def image_bytes(images, format, quality=None, header=True):
-    """(mean bytes an image, decoded uint8 [N, 3, 32, 32]) of images uint8 [N, 3, 32, 32], each its own file.
+def image_bytes(images, format, quality=None):
+    """(mean bytes an image, those of a header that all share, decoded) of uint8 [N, 3, 32, 32], each its own file.
 
-    Without `header` a JPEG file counts its entropy-coded data only; other formats always count whole.
+    Only of JPEG such a header is told: what a receiver knows beforehand, most of a small picture's file.
     """
     pictures = images.permute(0, 2, 3, 1).cpu().numpy()
     files, decoded = zip(*(code_picture(picture, format, quality) for picture in pictures), strict=True)
-    skipped = 0 if header or format != "JPEG" else jpeg_header_bytes(files[0])
     decoded = torch.from_numpy(np.stack(decoded)).permute(0, 3, 1, 2).contiguous()
-    return sum(map(len, files)) / len(files) - skipped, decoded
+    return sum(map(len, files)) / len(files), jpeg_header_bytes(files[0]) if format == "JPEG" else 0, decoded
 
 
 def quantise(features, bits, low=None, high=None):

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML, Image, display
 
-from lib import channel, geometry, results, run
+from lib import channel, geometry, results, run, study
 
 COLORS = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133",
           "#56b4e9")  # seaborn's "colorblind"; seaborn itself takes seconds to import, so only where it draws
@@ -79,17 +79,24 @@ def filters_left(before, after, pool):
     axis.legend()
 
 
-def accuracy_over_snr(points, baseline, profile, title="", axis=None, separation=None):
-    """Curves of `points` (columns label, snr_db, accuracy; bands span draws and seeds) and the dashed baseline.
+def accuracy_over_snr(points, baseline, profile, title="", axis=None, separation=None, labels=None, planned=()):
+    """Curves of `points` (columns label, snr_db, accuracy) and the dashed baseline.
 
-    `separation` has the same columns: dotted, in the colour of the curve of the same label.
+    Bands span seeds, each the mean of its draws; with one seed, its draws. `separation` has the same columns: dotted,
+    in the colour of the curve of the same label. Colours go by `labels`; a line over a `planned` SNR without a model
+    is dashed.
     """
     axis = axis or plt.subplots()[1]
-    labels = list(dict.fromkeys(points.label))
+    labels = labels or list(dict.fromkeys(points.label))
+    if "seed" in points and points.seed.nunique() > 1:
+        points = points.groupby(["label", "snr_db", "seed"], as_index=False).accuracy.mean()
     for number, label in enumerate(labels):
         spread = 100 * points[points.label == label].groupby("snr_db").accuracy.agg(["mean", "min", "max"])
-        axis.plot(spread.index, spread["mean"], color=COLORS[number], marker=MARKERS[number], label=label)
-        axis.fill_between(spread.index, spread["min"], spread["max"], color=COLORS[number], alpha=0.2, lw=0)
+        if len(spread):
+            whole = spread["mean"].reindex(sorted({*spread.index, *planned}))
+            axis.plot(spread.index, spread["mean"], color=COLORS[number], ls=(0, (2, 3)), lw=0.8)
+            axis.plot(whole.index, whole, color=COLORS[number], marker=MARKERS[number], label=label)
+            axis.fill_between(spread.index, spread["min"], spread["max"], color=COLORS[number], alpha=0.2, lw=0)
     for number, label in enumerate(labels if separation is not None else []):
         mine = separation[separation.label == label].sort_values("snr_db")
         if len(mine):
@@ -111,17 +118,24 @@ def _panels(table, settings, stem, title):
         print(f"{stem}: not measured yet at the profile {settings.name}")
         return
     figure, axes = plt.subplots(1, len(readings), figsize=(5.2 * len(readings), 3.6), sharey=True, squeeze=False)
-    baseline = data.attrs["baseline"]
+    baseline, spec = data.attrs["baseline"], settings.figure5 if stem == "figure5" else settings.figure4
+    labels = list(dict.fromkeys(data.sort_values(["ratio", "bandwidth"], ascending=[True, False]).label))
+    own = data[data.reading == "matched"]
+    lacking = len(own) and (own.groupby("label").snr_db.nunique() < len(spec.matched_snr_db)).any()
     for axis, reading in zip(axes.flat, readings, strict=True):
-        snr_db = (settings.figure5 if stem == "figure5" else settings.figure4).fixed_snr_db
-        text = {"matched": "a model trained for each SNR", "fixed": f"one model, trained at {snr_db:g} dB"}[reading]
+        text = {"matched": "a model trained for each SNR",
+                "fixed": f"one model, trained at {spec.fixed_snr_db:g} dB"}[reading]
         accuracy_over_snr(data[data.reading == reading], baseline, settings.name, f"{title}\n{reading}: {text}", axis,
-                          separation[separation.reading == reading])
-    for axis in axes.flat[:-1]:
+                          separation[separation.reading == reading], labels,
+                          spec.matched_snr_db if reading == "matched" else ())
         axis.get_legend().remove()
-    images, spans = 100 * settings.classes, "noise draws and seeds" if len(settings.seeds) > 1 else "noise draws"
+    handles = {label: handle for axis in axes.flat for handle, label in zip(*axis.get_legend_handles_labels(),
+                                                                          strict=True)}
+    axes.flat[-1].legend(handles.values(), handles, loc="center left", bbox_to_anchor=(1.02, 0.5))
+    images, spans = 100 * settings.classes, "seeds, the mean of each" if len(settings.seeds) > 1 else "noise draws"
     figure.text(0.12, -0.05, f"Bands span {spans}; not in them: two binomial standard errors of {images:,} test "
-                f"images, up to ±{100 / images**0.5:.1f} points.", fontsize=7)
+                f"images, up to ±{100 / images**0.5:.1f} points." + (
+                    " Thin dashes: no model was trained for an SNR in between yet." if lacking else ""), fontsize=8)
     behind = pd.concat([data.drop(columns="right_by_class").assign(scheme=results.PROPOSED),
                         separation.assign(scheme="Separation")])
     save(figure, settings, stem, behind.assign(
@@ -146,22 +160,22 @@ def figure5(table, settings):
 
 
 def figure3(points, settings):
-    """Figure 3: symbols against device MACs; selected models joined by a line, the others faint."""
+    """Figure 3: symbols against device MACs; selected models filled and joined by a line, the others hollow."""
     if not len(points):
         print(f"figure3: not measured yet at the profile {settings.name}")
         return
     figure, axis = plt.subplots(figsize=(6.4, 4.2))
-    for number, scheme in enumerate(s for s in SCHEMES if s in set(points.scheme)):
+    for scheme, color, marker in zip(SCHEMES, COLORS, MARKERS, strict=True):
         mine = points[points.scheme == scheme].sort_values("device_macs")
-        style = {"color": COLORS[number % len(COLORS)], "marker": MARKERS[number % len(MARKERS)]}
-        chosen = mine[mine.selected]
-        axis.plot(mine.device_macs, mine.symbols, ls="", alpha=0.25, **style)
+        style, chosen = {"color": color, "marker": marker}, mine[mine.selected]
+        if mine.empty:
+            continue
+        axis.plot(mine.device_macs, mine.symbols, ls="", alpha=0.6, markerfacecolor="none", **style)
         axis.plot(chosen.device_macs, chosen.symbols, drawstyle="steps-post", ls="-", **style,
-                  alpha=0.5 if scheme in ("JPEG", "WebP") else 1,  # beside the paper's own baseline, PNG
                   label=scheme if len(chosen) else f"{scheme} (none within the tolerance)")
         for row in chosen[chosen.pool.notna()].itertuples():
             pruned = f", ratio {row.ratio:g}" if row.ratio == row.ratio else ""
-            axis.annotate(f"pool {row.pool:.0f}{pruned}", (row.device_macs, row.symbols), fontsize=6,
+            axis.annotate(f"pool {row.pool:.0f}{pruned}", (row.device_macs, row.symbols), fontsize=7,
                           xytext=(4, 3), textcoords="offset points")
     if settings.network.width == 1:
         axis.axvline(156e6, color="grey", ls=":", lw=1)
@@ -171,11 +185,14 @@ def figure3(points, settings):
     axis.set_xscale("symlog", linthresh=1e5)
     axis.set_yscale("log")
     images = 50 * settings.classes  # half of the test images
+    lacking = {item.name for item in study.runs(settings) if "figure3" in item.figures
+               and item.step in ("end_to_end", "baselines")} - set(points.run)
     noise = 200 * (0.25 / images) ** 0.5
     axis.set(xlabel="device operations (MACs), linear below 10⁵", ylabel="real symbols per image",
              title=f"Figure 3: within {100 * settings.figure3.tolerance:g} points of the baseline at "
                    f"{settings.figure3.snr_db:g} dB [{settings.name}]\n"
-                   f"selected on {images} images: two standard errors are up to ±{noise:.1f} points")
+                   f"selected on {images} images: two standard errors are up to ±{noise:.1f} points"
+                   + f"\nincomplete: {len(lacking)} models are still to come" * bool(lacking))
     axis.margins(x=0.12)  # room for the labels of the rightmost points
     axis.legend(loc="center left", bbox_to_anchor=(1.06, 0.5))
     save(figure, settings, "figure3", points)

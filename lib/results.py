@@ -14,7 +14,7 @@ def load(profile, interactive=False):
 
     Columns: the run's name, step and parameters (`train_snr_db` is the SNR it was trained for), its metrics,
     `scheme`, and, per point, `snr_db`, `draw`, `accuracy`, `accuracy_selecting`, `accuracy_reporting` and
-    `right_by_class` (a list). `hash`, `seconds`, `device` and `commit` say where it came from.
+    `right_by_class` (a list). `hash`, `seconds`, `device`, `commit` and `uncommitted_changes` say where it came from.
     """
     loaded = study.load(profile)
     folder = run.interactive_folder(loaded, "") if interactive else run.folder_of(loaded, "")
@@ -26,12 +26,13 @@ def load(profile, interactive=False):
         parameters["train_snr_db"] = parameters.pop("snr_db", None)
         common = {"run": result["name"], "step": result["step"], "scheme": PROPOSED, **parameters,
                   **result["metrics"], "hash": result["hash"], "seconds": origin["seconds"],
-                  "device": origin["device"], "commit": origin["commit"]}
+                  "device": origin["device"], "commit": origin["commit"],
+                  "uncommitted_changes": origin.get("uncommitted_changes", False)}
         rows += [{**common, **point} for point in result["evaluation"]] or [common]
     table = pd.DataFrame(rows)
     for column in ("run", "step", "scheme", "pool", "ratio", "bandwidth", "train_snr_db", "variant", "seed", "symbols",
                    "device_macs", "snr_db", "draw", "accuracy", "accuracy_selecting", "accuracy_reporting",
-                   "right_by_class", "hash", "seconds", "device", "commit"):
+                   "right_by_class", "hash", "seconds", "device", "commit", "uncommitted_changes"):
         if column not in table:
             table[column] = pd.Series(dtype=object)
     table["right_by_class"] = table["right_by_class"].map(
@@ -166,7 +167,7 @@ def accuracy_table(table, settings, figure):
         return pd.DataFrame()
     points = figure_points(table, settings, figure)
     pivot = points.pivot_table(index=["reading", "label"], columns="snr_db", values="accuracy", sort=False)
-    return (100 * pivot.astype(float).sort_index(axis=1)).round(1)
+    return (100 * pivot.astype(float).sort_index(axis=1)).round(1).rename_axis(columns=None)
 
 
 def figure3(table, settings):
@@ -196,9 +197,32 @@ def figure3(table, settings):
     return points
 
 
+def selected_table(points):
+    """The selected models of Figure 3, to read; accuracy (%) on the half that selected nothing."""
+    chosen = points[points.selected].sort_values(["scheme", "device_macs"])
+    return pd.DataFrame({
+        "scheme": chosen.scheme, "pool": chosen.pool.map("{:.0f}".format, na_action="ignore"),
+        "ratio": chosen.ratio.map("{:g}".format, na_action="ignore"),
+        "device operations": chosen.device_macs.map("{:,.0f}".format), "symbols": chosen.symbols.map("{:,.0f}".format),
+        "accuracy": 100 * chosen.accuracy_reporting})
+
+
+def progress(profile):
+    """In sentences: how much of a study is finished, and which of its results should not be read beside the others."""
+    loaded = study.load(profile)
+    done = [run.finished(run.folder_of(loaded, item.name)) for item in study.runs(loaded)]
+    told = [f"{sum(done)} of {len(done)} runs are finished."]
+    for names, what in ((stale(profile)[0], "no longer fit the code and parameters"),
+                        (of_earlier_weights(profile), "started from an earlier making of their upstream run")):
+        told += [f"{len(names)} of them {what}: {', '.join(names)}."] if names else []
+    return " ".join(told)
+
+
 def step_table(table):
     """Accuracy (%) after each step of every end-to-end model, clean and at its training SNR."""
     once = table.drop_duplicates("run").set_index("run")
+    columns = ["model", "1 pretrain, clean", "2 prune, clean", "3 autoencoder, clean", "3 autoencoder, at SNR",
+               "4 end to end, clean", "4 end to end, at SNR"]
     rows = []
     for item in end_to_end(table.drop_duplicates("run")).itertuples():
         seed = int(item.seed)
@@ -212,7 +236,7 @@ def step_table(table):
                 if name in once.index and column in once and pd.notna(once.loc[name, column]):
                     row[f"{label}, {suffix}"] = 100 * once.loc[name, column]
         rows.append(row)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=columns)
 
 
 def ablation_table(table, settings):
@@ -223,7 +247,7 @@ def ablation_table(table, settings):
     chosen = pd.concat([end_to_end(table, variant=variant, pool=spec.pool, ratio=spec.ratio, bandwidth=spec.bandwidth,
                                    train_snr_db=spec.snr_db) for variant in ("proposed", *spec.variants)])
     pivot = chosen.pivot_table(index="variant", columns="snr_db", values="accuracy", sort=False)
-    return (100 * pivot.astype(float)).reset_index()
+    return (100 * pivot.astype(float)).rename_axis(columns=None).reset_index()
 
 
 def provenance_table(table, settings):
@@ -231,5 +255,6 @@ def provenance_table(table, settings):
     once = table.drop_duplicates("run")
     return pd.DataFrame({
         "run": once.run, "seed": once.seed, "commit": once.commit.map(lambda commit: commit and commit[:8]),
+        "uncommitted changes": once.uncommitted_changes.map({True: "yes", False: ""}),
         "device": once.device, "seconds": once.seconds, "hash": once.hash,
         "recompute with": "python -m lib.run " + settings.name + " " + once.run})

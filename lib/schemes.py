@@ -27,11 +27,12 @@ def measure(job):
 
 
 def picture(job, scheme, snr_db, level=None, **_):
-    """The image as a file at capacity; the whole network on the edge, no operation on the device."""
+    """The image as a file at capacity, without JPEG's header; the whole network on the edge, none on the device."""
     images = job.data
-    size, decoded = digital.image_bytes(images.test_images, scheme.upper(), level)
+    size, header, decoded = digital.image_bytes(images.test_images, scheme.upper(), level)
     logits = evaluation.forward(job.network(), decoded, images.normalise, engine=job.engine)
-    return _digital(job, logits, 8 * size, snr_db, device_macs=0)
+    metrics, points, _ = _digital(job, logits, 8 * (size - header), snr_db, device_macs=0)
+    return {**metrics, "symbols_with_header": _symbols(job, 8 * size, snr_db)}, points, None
 
 
 def jalad(job, pool, level, snr_db, **_):

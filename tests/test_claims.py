@@ -19,6 +19,13 @@ def no_large_network(monkeypatch, request):
         monkeypatch.setattr(claims, "_c1", lambda settings: (REPRODUCED, ""))
 
 
+@pytest.fixture(autouse=True)
+def complete(monkeypatch, request):
+    """A few models stand for a whole study, but where the test is about what is lacking."""
+    if "all_its_runs" not in request.node.name:
+        monkeypatch.setattr(claims, "_needs", lambda claim, run: False)
+
+
 def verdict(table, claim, profile="paper"):
     rows = claims.judge(table, study.load(profile)).set_index("claim")
     assert rows.index.tolist() == [f"C{number}" for number in range(1, 10)]
@@ -293,6 +300,39 @@ def test_c8_takes_figure_5s_split_and_ratio():
     rows = figure5(SHARPER, EQUAL)
     assert verdict(rows.assign(ratio=0.75), "C8") == UNMEASURED
     assert verdict(rows.assign(pool=3), "C8") == UNMEASURED
+
+
+@pytest.mark.parametrize("top, expected", [
+    (69.9, REPRODUCED), (68.2, UNRESOLVED), (67, UNRESOLVED), (63, NOT)])
+def test_c8_asks_whether_two_standard_errors_keep_the_spread_on_one_side(top, expected):
+    assert verdict(figure5(SHARPER, {**EQUAL, 256: top + 8 * WOBBLE}), "C8") == expected
+
+
+def test_c8_needs_every_bandwidth_to_fall_more_sharply_than_the_next():
+    assert verdict(figure5({256: 30, 512: 12.1, 1024: 12, 2048: 8}, EQUAL, 1), "C8") == UNRESOLVED
+
+
+# What is finished
+
+@pytest.mark.parametrize("claim, lacking, rows", [
+    ("C3", "end_to_end/pool1-r0.80-b2560-snr14.5-s0", lambda: table(PNG, POOL1)),
+    ("C3", "baselines/png-snr14.5-s0", lambda: table(PNG, POOL1)),
+    ("C4", "end_to_end/pool5-r0.40-b8-snr14.5-s0", lambda: table(POOL5)),
+    ("C5", "baselines/bottlenet_plus-pool2-b8192-snr14.5-s0", lambda: table(POOL5, {**PLUS, "symbols": 8192})),
+    ("C5", "end_to_end/pool3-r0.50-b32-snr14.5-s0", lambda: table(POOL5, {**PLUS, "symbols": 8192})),
+    ("C9", "baselines/bottlenet-pool4-level16-snr14.5-s0", lambda: table(*FIGURE3)),
+    ("C6", "end_to_end/pool4-r0.25-b128-snr-5-s0", lambda: figure4(less(SHRINKS, 1), 0.5)),
+    ("C7", "end_to_end/pool4-r0.90-b128-snr20-s0", lambda: figure4(less(SHRINKS, 1), 0.75)),
+    ("C8", "end_to_end/pool2-r0.50-b512-snr0-s0", lambda: figure5(SHARPER, EQUAL))])
+def test_a_claim_is_judged_when_all_its_runs_are_finished(claim, lacking, rows):
+    names = [run.name for run in study.runs(study.load("paper"))]
+    finished, rows = pd.DataFrame({"run": names, "step": "another"}), rows()
+    assert verdict(pd.concat([rows, finished]), claim) in (REPRODUCED, NOT)
+    almost = pd.concat([rows, finished[finished.run != lacking]])
+    told = claims.judge(almost, study.load("paper")).set_index("claim").loc[claim]
+    assert told.verdict == UNMEASURED and "so far" in told.numbers
+    others = [name for name in names if "r0.10" in name or name.startswith("prune")]
+    assert verdict(pd.concat([rows, finished[~finished.run.isin(others)]]), claim) in (REPRODUCED, NOT)
 
 
 # Readings

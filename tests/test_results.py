@@ -167,6 +167,19 @@ def test_ablations_are_shown_beside_the_proposed_scheme():
     assert rows["variant"].tolist() == ["proposed", "no_gdn"] and rows[0.0].tolist() == pytest.approx([55, 30])
 
 
+def test_the_selected_models_are_shown_in_whole_numbers():
+    points = pd.DataFrame([
+        {"scheme": "PNG", "pool": None, "ratio": None, "device_macs": 0, "symbols": 7323, "selected": True,
+         "accuracy_reporting": 0.7},
+        {"scheme": "JPEG", "pool": 1, "ratio": 0.75, "device_macs": 4512345.0, "symbols": 2048, "selected": True,
+         "accuracy_reporting": 0.69},
+        {"scheme": "JPEG", "pool": 1, "ratio": 0.75, "device_macs": 5, "symbols": 2048, "selected": False,
+         "accuracy_reporting": 0.69}])
+    rows = results.selected_table(points).fillna("").to_dict("split")["data"]
+    assert rows == [["JPEG", "1", "0.75", "4,512,345", "2,048", pytest.approx(69)],
+                    ["PNG", "", "", "0", "7,323", pytest.approx(70)]]
+
+
 # Figures 4 and 5
 
 FOUR_A = {"pool": 2, "bandwidth": 2048, "ratio": 0.5}

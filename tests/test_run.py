@@ -323,6 +323,7 @@ def test_an_asked_figure_brings_its_upstream_runs_and_no_others(empty):
 def test_a_stale_result_is_left_alone_unless_asked(workspace):
     change_study(workspace, "end_to_end: {epochs: 3", "end_to_end: {epochs: 4")
     assert results.stale("tiny") == ([MODEL], []) and results.pending("tiny") == []
+    assert results.progress("tiny").endswith(f"1 of them no longer fit the code and parameters: {MODEL}.")
     assert [item.name for item in results.pending("tiny", rerun_stale=True)] == [MODEL]
 
 
@@ -338,6 +339,8 @@ def test_what_rests_on_an_earlier_making_of_its_weights_is_reported(workspace):
     made = json.loads(path.read_text())
     path.write_text(json.dumps({**made, "weights": {"model.safetensors": "0" * 64}}))
     assert results.of_earlier_weights("tiny") == [MODEL] and results.stale("tiny") == ([], [])
+    assert results.progress("tiny") == ("6 of 6 runs are finished. 1 of them started from an earlier making of their "
+                                        f"upstream run: {MODEL}.")
 
 
 def test_it_is_reported_of_a_result_that_does_not_name_its_weights_too(workspace):

@@ -1,0 +1,77 @@
+"""What the figures draw, read back from their axes."""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+
+from lib import figures, study
+
+SETTINGS = study.load("paper")
+
+
+@pytest.fixture(autouse=True)
+def closed(monkeypatch):
+    monkeypatch.setattr(figures, "save", lambda *_: None)
+    yield
+    plt.close("all")
+
+
+def points(label, snrs, seeds=(0,), draws=(0,), accuracy=0.5):
+    return pd.DataFrame([{"label": label, "snr_db": snr, "seed": seed, "draw": draw,
+                          "accuracy": accuracy + 0.1 * seed + 0.02 * draw}
+                         for snr in snrs for seed in seeds for draw in draws])
+
+
+def lines(axis, label):
+    return [line for line in axis.get_lines() if line.get_label() == label]
+
+
+def test_a_curve_keeps_its_colour_where_another_is_missing():
+    both, one = (figures.accuracy_over_snr(points("b", (0, 10)) if lacking else pd.concat(
+        [points("a", (0, 10)), points("b", (0, 10))]), 0.6, "paper", labels=["a", "b"]) for lacking in (False, True))
+    assert lines(both, "b")[0].get_color() == lines(one, "b")[0].get_color() and not lines(one, "a")
+
+
+def test_a_line_is_broken_where_a_model_is_planned_and_not_there():
+    axis = figures.accuracy_over_snr(points("a", (0, 14.5)), 0.6, "paper", planned=(0, 5, 14.5))
+    solid = lines(axis, "a")[0]
+    assert list(solid.get_xdata()) == [0, 5, 14.5] and pd.isna(solid.get_ydata()).tolist() == [False, True, False]
+
+
+def test_bands_span_seeds_each_the_mean_of_its_draws():
+    axis = figures.accuracy_over_snr(points("a", (0, 10), seeds=(0, 1), draws=(0, 1)), 0.6, "paper")
+    heights = axis.collections[0].get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == (pytest.approx(51), pytest.approx(61))
+    assert lines(axis, "a")[0].get_ydata().tolist() == pytest.approx([56, 56])
+
+
+def test_bands_of_one_seed_span_its_draws():
+    axis = figures.accuracy_over_snr(points("a", (0, 10), draws=(0, 1)), 0.6, "paper")
+    heights = axis.collections[0].get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == (pytest.approx(50), pytest.approx(52))
+
+
+def model(scheme, run, selected=True):
+    return {"scheme": scheme, "run": run, "pool": 2, "ratio": 0.5, "device_macs": 1e6, "symbols": 512,
+            "selected": selected}
+
+
+def test_figure_3_says_how_many_models_are_still_to_come():
+    names = [item.name for item in study.runs(SETTINGS) if "figure3" in item.figures
+             and item.step in ("end_to_end", "baselines")]
+    figures.figure3(pd.DataFrame([model("PNG", name) for name in names[2:]]), SETTINGS)
+    assert "incomplete: 2 models" in plt.gcf().axes[0].get_title()
+    figures.figure3(pd.DataFrame([model("PNG", name) for name in names]), SETTINGS)
+    assert "incomplete" not in plt.gcf().axes[0].get_title()
+
+
+def test_a_scheme_keeps_its_colour_and_only_selected_models_are_filled():
+    found = []
+    for schemes in (("PNG", "WebP"), ("BottleNet", "JPEG", "WebP")):
+        figures.figure3(pd.DataFrame([model(scheme, scheme, scheme != "JPEG") for scheme in schemes]), SETTINGS)
+        chosen = lines(plt.gcf().axes[0], "WebP")[0]
+        found.append((chosen.get_color(), chosen.get_marker()))
+        assert chosen.get_markerfacecolor() != "none"
+    assert found[0] == found[1]
+    hollow = [line for line in plt.gcf().axes[0].get_lines() if line.get_markerfacecolor() == "none"]
+    assert len(hollow) == 3 and len(lines(plt.gcf().axes[0], "JPEG (none within the tolerance)")[0].get_xdata()) == 0
