@@ -10,9 +10,9 @@ import torch
 sys.path.insert(0, workflow.basedir)
 from lib import results, study
 
-PROFILE = config.get("profile", "quick")
+SETTINGS = study.load(config.get("profile", "quick"))
+PROFILE = SETTINGS.source
 ONLY = config.get("only") or None
-SETTINGS = study.load(PROFILE)
 LISTED = {run.name: run for run in study.runs(SETTINGS)}
 PENDING = {run.name: run for run in results.pending(PROFILE, bool(config.get("rerun_stale")), ONLY)}
 if config.get("report_only"):

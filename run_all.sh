@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
 # The one entry point: makes the environment when it is missing, then runs what is asked.
 set -euo pipefail
-cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
 
 usage() {
     cat <<'EOF'
-./run_all.sh [quick|desk|paper] [--jobs N] [--only FIGURE] [--dry-run] [--rerun-stale]
+./run_all.sh [quick|desk|paper|FILE.yaml] [--jobs N] [--only FIGURE] [--dry-run] [--rerun-stale]
                               run a study (quick, if none is named): results, figures, report
 ./run_all.sh setup            make the environment alone; every other command does it when needed
 ./run_all.sh test [...]       run the tests; arguments go to pytest
@@ -62,8 +61,14 @@ setup() (
 )
 
 for argument in "$@"; do
-    case $argument in -h | --help) usage && exit ;; esac
+    shift
+    case $argument in
+        -h | --help) usage && exit ;;
+        [!/]*.yaml | [!/]*.yml) argument=$PWD/$argument ;; # a study's file, from where the caller is
+    esac
+    set -- "$@" "$argument"
 done
+cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
 ready || setup >&2
 case ${1:-quick} in
     setup) ;;

@@ -107,10 +107,10 @@ def start(step, profile="quick", **parameters):
     for name in sorted(study.needs(listed, item.name) - {item.name}, key=list(listed).index):
         if find(loaded, name) is None and needed(loaded, listed, item.name, name):
             if loaded.data.name != "mini":
-                raise InputError(f"{name} has not been computed: ./run_all.sh {loaded.name} computes it "
-                                 f"(or python -m lib.run {profile} {name}).")
+                raise InputError(f"{name} has not been computed: ./run_all.sh {loaded.source} computes it "
+                                 f"(or python -m lib.run {loaded.source} {name}).")
             print(f"{name} is computed first", flush=True)
-            run.execute(loaded, profile, listed[name], interactive_folder(loaded, name))
+            run.execute(loaded, listed[name], interactive_folder(loaded, name))
     return Job(item, loaded, interactive_folder(loaded, item.name))
 
 

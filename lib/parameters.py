@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from lib import InputError
 from lib.schedule import Schedule, Strict
@@ -145,6 +145,12 @@ class Study(Strict):
     figure5: Figure5
     ablations: Ablations | None = None
     baselines: Baselines | None = None
+    _source: str = PrivateAttr("")  # set by lib.study.load
+
+    @property
+    def source(self):
+        """What `lib.study.load` finds it by, anywhere: the name of a file in params/, else the file's path."""
+        return self._source
 
     def threads_of(self, step):
         return self.threads.pretrain if step == "pretrain" else self.threads.others

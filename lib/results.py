@@ -253,8 +253,9 @@ def ablation_table(table, settings):
 def provenance_table(table, settings):
     """Where each run's numbers came from, and the command that computes it again."""
     once = table.drop_duplicates("run")
+    source = settings.source.removeprefix(f"{study.ROOT}/")
     return pd.DataFrame({
         "run": once.run, "seed": once.seed, "commit": once.commit.map(lambda commit: commit and commit[:8]),
         "uncommitted changes": once.uncommitted_changes.map({True: "yes", False: ""}),
         "device": once.device, "seconds": once.seconds, "hash": once.hash,
-        "recompute with": "python -m lib.run " + settings.name + " " + once.run})
+        "recompute with": "python -m lib.run " + source + " " + once.run})

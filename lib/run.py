@@ -62,7 +62,7 @@ def check_weights(folder):
                          "or delete its folder and it is computed again.")
 
 
-def execute(loaded, profile, run, folder=None):
+def execute(loaded, run, folder=None):
     """Run a notebook with papermill in `folder`, from its last checkpoint; the result is written last."""
     for upstream in filter(None, (find(loaded, name) for name in run.upstream)):
         check_weights(upstream)
@@ -78,7 +78,7 @@ def execute(loaded, profile, run, folder=None):
         for left in folder.glob(f"*{UNFINISHED}"):
             left.unlink()
         papermill_run(notebook, partial, folder, loaded.threads_of(run.step),
-                      {"study": str(profile), **run.parameters})
+                      {"study": loaded.source, **run.parameters})
         os.replace(partial, folder / "notebook.ipynb")
         put_in_place(folder)
         for checkpoint in folder.glob("checkpoint*.pt"):
@@ -128,7 +128,7 @@ def papermill_run(notebook, output, folder, threads, parameters):
         del os.environ[OUTPUT]
 
 
-def report(loaded, profile, notebook):
+def report(loaded, notebook):
     """Execute a figure or claims notebook into outputs/<profile>/report/; the claims also as index.html."""
     import nbformat
     from nbconvert import HTMLExporter
@@ -136,7 +136,7 @@ def report(loaded, profile, notebook):
     source, folder = notebook_file(notebook), folder_of(loaded, "report")
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f"{notebook}.partial.ipynb"
-    papermill_run(source, partial, folder, 1, {"study": str(profile)})
+    papermill_run(source, partial, folder, 1, {"study": loaded.source})
     executed = nbformat.read(partial, 4)
     executed.metadata.pop("papermill")  # paths of this machine
     replace(folder / f"{notebook}.ipynb", lambda path: nbformat.write(executed, path))
@@ -169,7 +169,7 @@ def main(arguments):
     profile, name = arguments
     loaded = study.load(profile)
     if name.startswith("report/"):
-        report(loaded, profile, name.removeprefix("report/"))
+        report(loaded, name.removeprefix("report/"))
         return
     listed = {run.name: run for run in study.runs(loaded)}
     if name not in listed:
@@ -177,7 +177,7 @@ def main(arguments):
     from lib import estimate
 
     began = time.monotonic()
-    execute(loaded, profile, listed[name])
+    execute(loaded, listed[name])
     done = sum(finished(folder_of(loaded, other)) for other in listed)
     left = [item for item in listed.values() if not finished(folder_of(loaded, item.name))]
     device = read_result(folder_of(loaded, name))["provenance"]["device"]

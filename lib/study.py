@@ -43,6 +43,7 @@ def load(path):
     file = Path(path)
     if file.suffix not in (".yaml", ".yml"):
         file = ROOT / "params" / f"{path}.yaml"
+    file = file.parent.resolve() / file.name
     try:
         loaded = Study.model_validate(yaml.safe_load(file.read_text()))
     except OSError as error:
@@ -61,6 +62,7 @@ def load(path):
             check(loaded, **run.parameters)
     except InputError as error:
         raise InputError(f"{file.name}: {error}") from error
+    loaded._source = file.stem if file == ROOT / "params" / f"{file.stem}.yaml" else str(file)
     return loaded
 
 

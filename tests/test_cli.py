@@ -69,6 +69,34 @@ def true_hash(name):
     return provenance.fingerprint(study.load("tiny"), listed()[name])
 
 
+# run_all.sh
+
+@pytest.fixture
+def run_all(tmp_path, monkeypatch):
+    """./run_all.sh, called from tmp_path, with an environment whose python prints what it is called with."""
+    project = tmp_path / "project"
+    python = project / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\necho \"$@\"\n")
+    python.chmod(0o755)
+    for name in ("run_all.sh", "requirements.txt", "requirements.lock"):
+        shutil.copy(study.ROOT / name, project)
+    subprocess.run("cat requirements.txt requirements.lock | cksum >.venv/device-edge-inference.stamp", cwd=project,
+                   shell=True, check=True)
+    monkeypatch.delenv("CONDA_PREFIX", raising=False)
+    return lambda *arguments: subprocess.run([project / "run_all.sh", *arguments], cwd=tmp_path, text=True,
+                                             capture_output=True, check=False)
+
+
+@pytest.mark.parametrize("arguments, handed", [
+    ([], "quick"), (["desk", "--jobs", "2"], "desk --jobs 2"), (["mine.yaml"], "{here}/mine.yaml"),
+    (["--jobs", "2", "sub/mine.yml", "--dry-run"], "--jobs 2 {here}/sub/mine.yml --dry-run"),
+    (["verify", "/else/mine.yaml"], "verify /else/mine.yaml")])
+def test_a_studys_file_is_where_the_caller_says(run_all, tmp_path, arguments, handed):
+    done = run_all(*arguments)
+    assert (done.returncode, done.stdout) == (0, f"-m lib {handed.format(here=tmp_path)}\n")
+
+
 # What is refused: exit code 2, one sentence, nothing written
 
 @pytest.mark.parametrize("arguments, culprit", [
@@ -170,6 +198,12 @@ def test_a_dry_run_takes_a_file(root, command):
     path.write_text(TINY.replace("name: tiny", "name: mine"))
     code, out, _ = command(str(path), "--dry-run")
     assert code == 0 and out.startswith("mine: ")
+
+
+def test_a_file_is_handed_on_by_a_path_that_holds_anywhere(root, command, monkeypatch):
+    (root / "mine.yaml").write_text(TINY.replace("name: tiny", "name: mine"))
+    monkeypatch.chdir(root)
+    assert command("mine.yaml")[0] == 0 and f"profile={root / 'mine.yaml'}" in command.handed[0]
 
 
 def test_the_estimate_follows_what_finished_runs_took(root, command, monkeypatch):

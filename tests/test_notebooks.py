@@ -152,7 +152,7 @@ def said(path):
     ("12_figure5", ["figure5: not measured"]),
     ("20_claims", ["not measured at this profile", "C9", "figure5 has not been drawn", "SNR of training"])])
 def test_the_report_says_where_nothing_is_measured(root, notebook, says):
-    run.report(study.load("tiny"), "tiny", notebook)
+    run.report(study.load("tiny"), notebook)
     text = said(run.folder_of(study.load("tiny"), "report") / f"{notebook}.ipynb")
     assert all(part in text for part in says), text
     if notebook == "20_claims":

@@ -1,6 +1,7 @@
 """One table of all results: read from files, filtered for each figure, selected for Figure 3."""
 
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -128,6 +129,18 @@ def test_a_run_can_be_computed_again_by_the_command_beside_it(root):
     rows = results.provenance_table(stored_study(root), study.load("paper")).set_index("run")
     assert rows["recompute with"]["prune/pool2-r0.50-s0"] == "python -m lib.run paper prune/pool2-r0.50-s0"
     assert rows.commit["prune/pool2-r0.50-s0"] == "01234567"
+
+
+@pytest.mark.parametrize("file, source", [
+    ("params/mine.yaml", "mine"), ("mine.yaml", "mine.yaml"), ("../mine.yaml", "{root}/mine.yaml")])
+def test_it_names_a_studys_own_file(root, monkeypatch, file, source):
+    table, paper = stored_study(root), (study.ROOT / "params" / "paper.yaml").read_text()
+    (root / "project" / "params").mkdir(parents=True)
+    monkeypatch.setattr(study, "ROOT", root / "project")
+    monkeypatch.chdir(root / "project")
+    Path(file).write_text(paper.replace("name: paper", "name: mine"))
+    rows = results.provenance_table(table, study.load(file))
+    assert rows["recompute with"][0] == f"python -m lib.run {source.format(root=root)} " + rows["run"][0]
 
 
 # Tables of the report

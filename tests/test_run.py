@@ -123,7 +123,7 @@ def execute(name, **changes):
     item = runs()[name]
     for key, value in changes.items():
         setattr(item, key, value)
-    run.execute(study.load("tiny"), "tiny", item)
+    run.execute(study.load("tiny"), item)
 
 
 def change_study(root, old, new):
@@ -470,6 +470,17 @@ def test_a_run_that_does_not_exist_is_one_sentence_and_exit_code_2(empty, monkey
     assert culprit in message and message.count("\n") == 1 and not (empty / "outputs").exists()
 
 
+def test_a_run_of_a_studys_file_hands_its_notebook_a_path_that_holds_there(empty, monkeypatch):
+    (empty / "mine.yaml").write_text(TINY.replace("name: tiny", "name: mine"))
+    given = []
+    monkeypatch.setattr(run, "papermill_run", lambda *arguments: given.append(arguments[-1]["study"]))
+    monkeypatch.chdir(empty)
+    with pytest.raises(OSError):  # nothing was run
+        run.main(["mine.yaml", PRETRAIN])
+    monkeypatch.chdir(empty / "notebooks")
+    assert study.load(given[0]).name == "mine"
+
+
 def call_run(monkeypatch, *arguments):
     """The exit code of `python -m lib.run`."""
     monkeypatch.setattr(sys, "argv", ["lib.run", *arguments])
@@ -693,7 +704,7 @@ def test_other_weights_come_back_exactly(tmp_path):
 
 def recorded(monkeypatch):
     calls = []
-    monkeypatch.setattr(run, "execute", lambda loaded, profile, item, folder: calls.append((item.name, folder)))
+    monkeypatch.setattr(run, "execute", lambda loaded, item, folder: calls.append((item.name, folder)))
     return calls
 
 
