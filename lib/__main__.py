@@ -49,6 +49,9 @@ def compute(profile, options):
     todo = results.pending(profile, options.rerun_stale, options.only)
     total = len(study.runs(loaded))
     print(f"{loaded.name}: {len(todo)} of {total} runs to do, {remaining(loaded, todo)}", flush=True)
+    if not options.rerun_stale and (old := results.stale(profile)[0]):
+        print(f"{len(old)} finished results no longer fit the parameters or code and are kept; --rerun-stale computes "
+              "them again", flush=True)
     if options.dry_run:
         for item in todo:
             print(f"  {item.name}")

@@ -28,13 +28,14 @@ def digest(text):
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def fingerprint(loaded, item, with_code=True):
+def fingerprint(loaded, item, with_code=True, code_of=None):
     """A hash over what decides the run's numbers: parameters, code without comments, upstream hashes.
 
-    A checkpoint is told by the hash without the code, so that an edit does not cost a night of training.
+    A checkpoint is told by the hash without the code, so that an edit does not cost a night of training. `code_of`
+    is `code`, or one that remembers notebooks.
     """
     upstream = [finished_hash(loaded, name) for name in item.upstream]
-    content = [study.resolved(loaded, item), code(item.notebook) if with_code else None, upstream]
+    content = [study.resolved(loaded, item), (code_of or code)(item.notebook) if with_code else None, upstream]
     return digest(json.dumps(content, sort_keys=True))
 
 

@@ -1,5 +1,6 @@
 """All results of a study as one tidy table, and what is missing or stale."""
 
+import functools
 import json
 
 import pandas as pd
@@ -86,12 +87,12 @@ def stale(profile):
     from lib import provenance
 
     loaded = study.load(profile)
-    listed, old = study.runs(loaded), []
+    listed, old, code_of = study.runs(loaded), [], functools.cache(provenance.code)
     names = {item.name for item in listed}
     for item in listed:
         place = run.folder_of(loaded, item.name)
         if run.finished(place) and (set(item.upstream) & set(old) or (
-                run.read_result(place)["hash"] != provenance.fingerprint(loaded, item))):
+                run.read_result(place)["hash"] != provenance.fingerprint(loaded, item, code_of=code_of))):
             old.append(item.name)
     folder = run.folder_of(loaded, "")
     unknown = [name for file in sorted(folder.glob("*/*/result.json"))

@@ -33,6 +33,7 @@ class Run:
 NOTEBOOKS = {"pretrain": "01_pretrain", "prune": "02_prune", "autoencoder": "03_autoencoder",
              "end_to_end": "04_end_to_end", "baselines": "05_baselines"}
 REPORT = ("10_figure3", "11_figure4", "12_figure5", "20_claims")
+RESERVED = ("bench", "interactive")  # folders of outputs/ that are no study's
 
 
 def load(path):
@@ -57,6 +58,11 @@ def load(path):
         message = first["msg"].removeprefix("Value error, ").rstrip(".")
         hint = "; YAML reads 1e-3 as text, write 1.0e-3" if first["type"] == "float_type" else ""
         raise InputError(f"{file.name}: {place + ': ' if place else ''}{message}{given}{hint}.") from error
+    if loaded.name != file.stem:
+        raise InputError(f"{file.name}: name: must be the file's, {file.stem!r}, because results lie under it "
+                         f"(given: {loaded.name!r}).")
+    if loaded.name in RESERVED:
+        raise InputError(f"{file.name}: name: {loaded.name!r} is that of another folder in outputs/, take another one.")
     try:
         for run in runs(loaded):
             check(loaded, **run.parameters)

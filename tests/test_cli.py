@@ -139,7 +139,8 @@ def without_data(root, monkeypatch, data_root):
 
     for name in ("create_connection", "getaddrinfo"):
         monkeypatch.setattr(socket, name, refuse)
-    (root / "params" / "far.yaml").write_text(TINY.replace("name: mini", f"name: cifar100, root: '{data_root}'"))
+    (root / "params" / "far.yaml").write_text(
+        TINY.replace("name: tiny", "name: far").replace("name: mini", f"name: cifar100, root: '{data_root}'"))
 
 
 @pytest.mark.parametrize("exists", [True, False], ids=["empty folder", "no folder"])
@@ -187,6 +188,13 @@ def test_a_dry_run_leaves_out_what_is_finished(root, command):
     assert code == 0 and f"{len(listed()) - 1} of {len(listed())} runs" in out and PRETRAIN not in out
 
 
+@pytest.mark.parametrize("arguments, said", [(["--dry-run"], True), ([], True), (["--rerun-stale"], False)])
+def test_results_that_no_longer_fit_are_counted_before_a_study_starts(root, command, arguments, said):
+    store(PRETRAIN, "0" * 16)
+    code, out, _ = command("tiny", *arguments)
+    assert code == 0 and ("\n1 finished results no longer fit" in out and "--rerun-stale" in out) == said
+
+
 def test_a_dry_run_of_one_figure_lists_its_runs(root, command):
     code, out, _ = command("tiny", "--dry-run", "--only", "figure5")
     names = [line.strip() for line in out.splitlines()[1:]]
@@ -194,7 +202,7 @@ def test_a_dry_run_of_one_figure_lists_its_runs(root, command):
 
 
 def test_a_dry_run_takes_a_file(root, command):
-    path = root / "elsewhere.yml"
+    path = root / "mine.yml"
     path.write_text(TINY.replace("name: tiny", "name: mine"))
     code, out, _ = command(str(path), "--dry-run")
     assert code == 0 and out.startswith("mine: ")

@@ -344,7 +344,7 @@ def test_a_scheme_without_a_split_is_a_point_too():
 def test_symbols_at_finite_block_length_count_where_the_study_says_so(tmp_path):
     path = tmp_path / "finite.yaml"
     path.write_text((study.ROOT / "params" / "paper.yaml").read_text().replace(
-        "figure3:\n", "figure3:\n  finite_blocklength: true\n"))
+        "figure3:\n", "figure3:\n  finite_blocklength: true\n").replace("name: paper", "name: finite"))
     png = model("png", 8000, 0, 0.7, scheme="PNG", step="baselines", pool=None, ratio=None, variant=None)
     rows = {**png, "symbols_finite": 9000}, model("ours", 8, 10, 0.7, symbols_finite=None)
     assert figure3(*rows, profile=path).symbols.to_dict() == {"png": 9000, "ours": 8}

@@ -9,7 +9,7 @@ import yaml
 from lib import InputError, codec, estimate, flops, parameters, study, vgg
 
 PROFILES = ("quick", "desk", "paper")
-QUICK = yaml.safe_load((study.ROOT / "params" / "quick.yaml").read_text())
+QUICK = {**yaml.safe_load((study.ROOT / "params" / "quick.yaml").read_text()), "name": "changed"}
 
 
 def written(tmp_path, content):
@@ -221,6 +221,12 @@ def test_bad_parameters_are_refused_in_one_sentence(tmp_path, case):
     changes, *culprits = BAD[case]
     message = refusal(quick_with(tmp_path, **changes))
     assert "changed.yaml" in message and all(culprit in message for culprit in culprits), message
+
+
+@pytest.mark.parametrize("stem, name", [("changed", "quick"), ("interactive", "interactive"), ("bench", "bench")])
+def test_a_name_that_leads_to_other_results_is_refused(tmp_path, stem, name):
+    path = quick_with(tmp_path, name=name).rename(tmp_path / f"{stem}.yaml")
+    assert f"{stem}.yaml" in (message := refusal(path)) and repr(name) in message
 
 
 def test_a_missing_section_is_named(tmp_path):
