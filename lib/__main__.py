@@ -49,9 +49,8 @@ def compute(profile, options):
     todo = results.pending(profile, options.rerun_stale, options.only)
     total = len(study.runs(loaded))
     print(f"{loaded.name}: {len(todo)} of {total} runs to do, {remaining(loaded, todo)}", flush=True)
-    if not options.rerun_stale and (old := results.stale(profile)[0]):
-        print(f"{len(old)} finished results no longer fit the parameters or code and are kept; --rerun-stale computes "
-              "them again", flush=True)
+    for line in notes(loaded, profile, todo, options.rerun_stale):
+        print(line, flush=True)
     if options.dry_run:
         for item in todo:
             print(f"  {item.name}")
@@ -61,6 +60,17 @@ def compute(profile, options):
     if code == 0:
         print(f"The report is outputs/{loaded.name}/report/index.html", flush=True)
     return code
+
+
+def notes(loaded, profile, todo, rerun_stale):
+    """What else to know of finished runs: those that are stale, and those that are made again all the same."""
+    old = results.stale(profile)[0]
+    if old and not rerun_stale:
+        yield f"{len(old)} finished results no longer fit the parameters or code; --rerun-stale computes them again"
+    again = sum(run.finished(run.folder_of(loaded, item.name)) for item in todo
+                if not (rerun_stale and item.name in old))
+    if again:
+        yield f"{again} of these runs are finished and made again, because their weights are not here"
 
 
 def ready(loaded, todo):

@@ -104,13 +104,13 @@ def start(step, profile="quick", **parameters):
         if not os.environ[OUTPUT].endswith(item.name):
             raise InputError(f"The notebook's parameters say {item.name}, and its folder is {os.environ[OUTPUT]}.")
         return Job(item, loaded, os.environ[OUTPUT])
-    for name in sorted(study.needs(listed, item.name) - {item.name}, key=list(listed).index):
-        if find(loaded, name) is None and needed(loaded, listed, item.name, name):
-            if loaded.data.name != "mini":
-                raise InputError(f"{name} has not been computed: ./run_all.sh {loaded.source} computes it "
-                                 f"(or python -m lib.run {loaded.source} {name}).")
-            print(f"{name} is computed first", flush=True)
-            run.execute(loaded, listed[name], interactive_folder(loaded, name))
+    missing = study.needs(listed, item.name, lambda name: find(loaded, name)) - {item.name}
+    for name in sorted(missing, key=list(listed).index):
+        if loaded.data.name != "mini":
+            raise InputError(f"{name} has not been computed: ./run_all.sh {loaded.source} computes it "
+                             f"(or python -m lib.run {loaded.source} {name}).")
+        print(f"{name} is computed first", flush=True)
+        run.execute(loaded, listed[name], interactive_folder(loaded, name))
     return Job(item, loaded, interactive_folder(loaded, item.name))
 
 
@@ -128,12 +128,6 @@ def describe(loaded, step, parameters):
     if name not in listed:
         raise InputError(f"The study {loaded.name} has no run {name}.")
     return listed[name], listed
-
-
-def needed(loaded, listed, target, name):
-    """Whether any chain of missing weights leads from `name` to `target`."""
-    return any(up == name or (find(loaded, up) is None and needed(loaded, listed, up, name))
-               for up in listed[target].upstream)
 
 
 def engine(loaded):

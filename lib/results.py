@@ -70,12 +70,7 @@ def pending(profile, rerun_stale=False, only=None):
         asked = only is None or any(figure.startswith(only) for figure in item.figures)
         if asked and (item.name in again or not run.finished(run.folder_of(loaded, item.name))):
             wanted.add(item.name)
-    queue = list(wanted)
-    while queue:  # upstream weights that are not here have to be made again
-        for up in listed[queue.pop()].upstream:
-            if up not in wanted and not run.finished(run.folder_of(loaded, up), weights=True):
-                wanted.add(up)
-                queue.append(up)
+    wanted = wanted.union(*(run.needs(loaded, listed, name) for name in wanted))
     return [item for item in listed.values() if item.name in wanted]
 
 

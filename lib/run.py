@@ -34,6 +34,11 @@ def finished(folder, weights=False):
     return (folder / "result.json").exists() and (not weights or any(folder.glob("model*.safetensors")))
 
 
+def needs(loaded, listed, target):
+    """A run's name and those of the runs to be made before it, because weights upstream are not here."""
+    return study.needs(listed, target, lambda name: finished(folder_of(loaded, name), weights=True))
+
+
 def find(loaded, name, weights=True):
     """The folder of a finished run (with weights): of the study, else (by hand) interactive; None if neither."""
     folders = [folder_of(loaded, name)]
@@ -176,6 +181,9 @@ def main(arguments):
         raise InputError(f"The study {loaded.name} has no run {name}.")
     from lib import estimate
 
+    for up in sorted(needs(loaded, listed, name) - {name}, key=list(listed).index):
+        print(f"{up} is computed first", flush=True)
+        execute(loaded, listed[up])
     began = time.monotonic()
     execute(loaded, listed[name])
     done = sum(finished(folder_of(loaded, other)) for other in listed)

@@ -154,14 +154,14 @@ def criterion(variant):
     return variant if variant in ("magnitude", "random") else "proposed"
 
 
-def needs(listed, target):
-    """A run's name and those of all runs upstream of it."""
+def needs(listed, target, here=lambda name: False):
+    """A run's name and those of all runs upstream of it, back to those that are `here`."""
     found, queue = set(), [target]
     while queue:
         current = queue.pop()
         if current not in found:
             found.add(current)
-            queue += listed[current].upstream
+            queue += [name for name in listed[current].upstream if not here(name)]
     return found
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from test_run import MODEL, PRETRAIN, TINY
+from test_run import MODEL, PRETRAIN, PRUNE, TINY
 
 from lib import estimate, provenance, run, study
 
@@ -193,6 +193,15 @@ def test_results_that_no_longer_fit_are_counted_before_a_study_starts(root, comm
     store(PRETRAIN, "0" * 16)
     code, out, _ = command("tiny", *arguments)
     assert code == 0 and ("\n1 finished results no longer fit" in out and "--rerun-stale" in out) == said
+
+
+def test_a_dry_run_counts_the_finished_runs_that_are_made_again_for_their_weights(root, command):
+    store(PRETRAIN, true_hash(PRETRAIN))
+    code, out, _ = command("tiny", "--dry-run")
+    assert code == 0 and "\n1 of these runs are finished and made again" in out and "no longer fit" not in out
+    store(PRUNE, "0" * 16)
+    assert "\n2 of these" in command("tiny", "--dry-run")[1]
+    assert "\n1 of these" in command("tiny", "--dry-run", "--rerun-stale")[1]
 
 
 def test_a_dry_run_of_one_figure_lists_its_runs(root, command):

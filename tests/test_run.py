@@ -470,6 +470,18 @@ def test_a_run_that_does_not_exist_is_one_sentence_and_exit_code_2(empty, monkey
     assert culprit in message and message.count("\n") == 1 and not (empty / "outputs").exists()
 
 
+@pytest.mark.parametrize("missing", [[], [AUTOENCODER], [PRUNE, AUTOENCODER]])
+def test_a_run_by_itself_computes_what_it_misses_upstream_first(workspace, monkeypatch, capsys, missing):
+    calls = []
+    monkeypatch.setattr(run, "execute", lambda loaded, item: calls.append(item.name))
+    for name in missing:
+        (folder(name) / "model.safetensors").unlink()
+    run.main(["tiny", MODEL])
+    assert calls == [*missing, MODEL]
+    assert [line for line in capsys.readouterr().out.splitlines() if "first" in line] == [
+        f"{name} is computed first" for name in missing]
+
+
 def test_a_run_of_a_studys_file_hands_its_notebook_a_path_that_holds_there(empty, monkeypatch):
     (empty / "mine.yaml").write_text(TINY.replace("name: tiny", "name: mine"))
     given = []
