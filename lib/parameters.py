@@ -1,6 +1,6 @@
 """The parameters of a study, as its YAML file gives them: every name, type and range is checked."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, PrivateAttr, model_validator
 
@@ -8,12 +8,13 @@ from lib import InputError
 from lib.schedule import Schedule, Strict
 
 Variant = Literal["proposed", "no_step3", "no_gdn", "magnitude", "random", "longer_step4"]
-Pool = Literal[1, 2, 3, 4, 5]
+Pool = Annotated[int, Field(ge=1, le=5)]
 Ratio = float
 # The other schemes, and what each needs.
 SCHEMES = {"png": (), "jpeg": ("level",), "webp": ("level",), "bottlenet": ("pool", "level"),
            "bottlenet_plus": ("pool", "bandwidth"), "jalad": ("pool", "level"), "two_step": ("pool", "ratio", "level"),
            "deepjscc": ("bandwidth",), "separation": ("pool", "ratio", "bandwidth")}
+LEVELS = {"jpeg": 100, "webp": 100, "jalad": 8, "two_step": 8}  # the greatest; BottleNet's is the split's channels
 
 
 class Data(Strict):
@@ -103,12 +104,26 @@ class Ablations(Strict):
 class Baseline(Strict):
     """One run of another scheme."""
 
-    scheme: str
+    scheme: Literal[*SCHEMES]
     snr_db: float = 14.5
     pool: Pool | None = None
     ratio: Ratio | None = None
-    bandwidth: int | None = None
-    level: int | None = None  # picture quality, bits a feature or reduced channels, by scheme
+    bandwidth: int | None = Field(None, ge=1)
+    level: int | None = Field(None, ge=1)  # picture quality, bits a feature or reduced channels, by scheme
+
+    @model_validator(mode="after")
+    def the_scheme_has_what_it_needs_and_no_more(self):
+        needed = SCHEMES[self.scheme]
+        given = [name for name in ("pool", "ratio", "bandwidth", "level") if getattr(self, name) is not None]
+        if missing := [name for name in needed if name not in given]:
+            raise InputError(f"The scheme {self.scheme!r} needs {' and '.join(missing)}.")
+        if unused := [name for name in given if name not in needed]:
+            raise InputError(f"The scheme {self.scheme!r} takes no {' and no '.join(unused)}.")
+        if self.scheme in LEVELS and self.level > LEVELS[self.scheme]:
+            raise InputError(f"The level of {self.scheme!r} is 1 to {LEVELS[self.scheme]}, not {self.level}.")
+        if self.scheme == "deepjscc" and self.bandwidth % 64:
+            raise InputError(f"DeepJSCC sends a positive multiple of 64 symbols, not {self.bandwidth}.")
+        return self
 
 
 class Baselines(Strict):

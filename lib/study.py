@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from lib import InputError, geometry
-from lib.parameters import SCHEMES, Study
+from lib.parameters import Study
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -74,20 +74,23 @@ def load(path):
 
 def check(study, pool=None, ratio=None, bandwidth=None, scheme=None, level=None, **_):
     """Raise InputError when a point cannot be built."""
-    if scheme is not None:
-        given = {"pool": pool, "ratio": ratio, "bandwidth": bandwidth, "level": level}
-        missing = [needed for needed in SCHEMES.get(scheme, ()) if given[needed] is None]
-        if scheme not in SCHEMES or missing:
-            raise InputError(f"The scheme {scheme!r} needs {' and '.join(missing)}." if missing else
-                             f"The scheme must be one of {', '.join(SCHEMES)}, not {scheme!r}.")
     if ratio is not None:
         total = geometry.total_filters(study.network.width, pool)
         least = geometry.FLOOR * sum(geometry.BLOCKS[:pool])
         if geometry.filters_to_remove(total, ratio) > total - least:
             raise InputError(f"A pruning ratio of {ratio} up to pooling {pool} would leave a layer "
                              f"fewer than {geometry.FLOOR} filters.")
-    if bandwidth is not None and pool is not None and scheme in (None, "bottlenet_plus"):
+    if bandwidth is not None and scheme is None:
         geometry.symbol_channels(pool, bandwidth)
+    if scheme in ("bottlenet", "bottlenet_plus"):
+        channels = geometry.widths(study.network.width)[sum(geometry.BLOCKS[:pool]) - 1]
+        units = [geometry.SYMBOLS_PER_CHANNEL[pool] * factor for factor in ((1,) if pool == 5 else (1, 4))]  # by stride
+        if scheme == "bottlenet" and level > channels:
+            raise InputError(f"BottleNet reduces the {channels} channels after pooling {pool} to 1 to {channels}, "
+                             f"not {level}.")
+        if scheme == "bottlenet_plus" and not any(bandwidth % n == 0 and bandwidth // n <= channels for n in units):
+            ways = " or ".join(f"{n} up to {n * channels}" for n in units)
+            raise InputError(f"After pooling {pool}, BottleNet++ sends multiples of {ways} symbols, not {bandwidth}.")
 
 
 def name(step, pool=None, ratio=None, bandwidth=None, snr_db=None, seed=0, variant="proposed",

@@ -1,12 +1,13 @@
 """A study's parameters and its list of runs: what is accepted, what is refused, what decides a number."""
 
+import functools
 import itertools
 import re
 
 import pytest
 import yaml
 
-from lib import InputError, codec, estimate, flops, parameters, study, vgg
+from lib import InputError, baselines, codec, estimate, flops, parameters, study, vgg
 
 PROFILES = ("quick", "desk", "paper")
 QUICK = {**yaml.safe_load((study.ROOT / "params" / "quick.yaml").read_text()), "name": "changed"}
@@ -211,6 +212,21 @@ BAD = {
     "scheme without its split": ({"baselines__runs": [{"scheme": "jalad", "level": 4}]}, "pool"),
     "scheme's impossible bandwidth": (
         {"baselines__runs": [{"scheme": "bottlenet_plus", "pool": 2, "bandwidth": 100}]}, "100"),
+    **{f"{scheme} of {values}": ({"baselines__runs": [{"scheme": scheme, **values}]}, *culprits)
+       for scheme, values, *culprits in [
+           ("jpeg", {"level": 101}, "1 to 100", "101"), ("webp", {"level": 101}, "1 to 100"),
+           ("jpeg", {"level": 0}, "level", "0"), ("jalad", {"pool": 2, "level": 9}, "1 to 8", "9"),
+           ("two_step", {"pool": 2, "ratio": 0.5, "level": 9}, "1 to 8"),
+           ("bottlenet", {"pool": 2, "level": 33}, "32 channels", "33"),
+           ("bottlenet", {"pool": 2, "level": 0}, "level", "0"),
+           ("bottlenet_plus", {"pool": 2, "bandwidth": 2048 + 16}, "16 up to 512", "64 up to 2048", "2064"),
+           ("bottlenet_plus", {"pool": 5, "bandwidth": 129}, "1 up to 128", "129"),
+           ("deepjscc", {"bandwidth": 100}, "64", "100"), ("deepjscc", {"bandwidth": -64}, "bandwidth", "-64"),
+           ("separation", {"pool": 2, "ratio": 0.5, "bandwidth": 0}, "bandwidth", "0"),
+           ("png", {"bandwidth": 100}, "'png'", "no bandwidth"), ("png", {"ratio": 0.5}, "no ratio"),
+           ("bottlenet", {"pool": 2, "level": 4, "ratio": 0.5, "bandwidth": 64}, "no ratio and no bandwidth")]},
+    "pool that is not whole": ({"figure5__pool": 2.0}, "figure5.pool", "2.0"),
+    "truth for a pool": ({"figure5__pool": True}, "figure5.pool"),
     "scheme's impossible ratio": (
         {"baselines__runs": [{"scheme": "two_step", "pool": 2, "ratio": 1.2, "level": 4}]}, "1.2"),
 }
@@ -227,6 +243,37 @@ def test_bad_parameters_are_refused_in_one_sentence(tmp_path, case):
 def test_a_name_that_leads_to_other_results_is_refused(tmp_path, stem, name):
     path = quick_with(tmp_path, name=name).rename(tmp_path / f"{stem}.yaml")
     assert f"{stem}.yaml" in (message := refusal(path)) and repr(name) in message
+
+
+def accepted(build, *arguments, **options):
+    try:
+        build(*arguments, **options)
+    except InputError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("pool, channels", enumerate((16, 32, 64, 128, 128), 1))
+def test_the_bottlenets_that_are_accepted_are_those_that_can_be_built(pool, channels):
+    check = functools.partial(study.check, study.load("quick"), pool=pool)
+    for level in (1, channels, channels + 1):
+        assert accepted(check, scheme="bottlenet", level=level) == (
+            accepted(baselines.BottleNet, pool, channels, level)), level
+    for bandwidth in (1, 8, 16, 20, 64, 100, 128, 129, 512, 516, 528, 1024, 2048, 2064, 4096, 4160, 8192):
+        assert accepted(check, scheme="bottlenet_plus", bandwidth=bandwidth) == (
+            accepted(baselines.bottlenet_plus, pool, channels, bandwidth, 10.0)), bandwidth
+
+
+@pytest.mark.parametrize("bandwidth", [1, 64, 100, 128])
+def test_the_image_links_that_are_accepted_are_those_that_can_be_built(tmp_path, bandwidth):
+    path = quick_with(tmp_path, baselines__runs=[{"scheme": "deepjscc", "bandwidth": bandwidth}])
+    assert accepted(study.load, path) == accepted(baselines.image_link, bandwidth, 10.0)
+
+
+@pytest.mark.parametrize("greatest", [
+    {"scheme": "jpeg", "level": 100}, {"scheme": "webp", "level": 100}, {"scheme": "jalad", "pool": 2, "level": 8}])
+def test_the_greatest_levels_are_accepted(tmp_path, greatest):
+    study.load(quick_with(tmp_path, baselines__runs=[greatest]))
 
 
 def test_a_missing_section_is_named(tmp_path):
