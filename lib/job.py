@@ -97,7 +97,7 @@ def start(step, profile="quick", **parameters):
     By hand, a missing run upstream is computed first at a small study, under outputs/interactive/, and of a
     large one the command that computes it is named.
     """
-    loaded = study.load(profile)
+    loaded, parameters = study.load(profile), study.point(step, parameters)
     study.check(loaded, **parameters)
     item, listed = describe(loaded, step, parameters)
     if OUTPUT in os.environ:

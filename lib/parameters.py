@@ -17,6 +17,21 @@ SCHEMES = {"png": (), "jpeg": ("level",), "webp": ("level",), "bottlenet": ("poo
 LEVELS = {"jpeg": 100, "webp": 100, "jalad": 8, "two_step": 8}  # the greatest; BottleNet's is the split's channels
 
 
+class Pretraining(Strict):
+    seed: int
+
+
+class Pruning(Pretraining):
+    pool: Pool
+    ratio: Ratio
+    variant: Variant
+
+
+class Model(Pruning):
+    bandwidth: int
+    snr_db: float
+
+
 class Data(Strict):
     name: Literal["cifar100", "mini"]
     root: str = "data"
@@ -124,6 +139,15 @@ class Baseline(Strict):
         if self.scheme == "deepjscc" and self.bandwidth % 64:
             raise InputError(f"DeepJSCC sends a positive multiple of 64 symbols, not {self.bandwidth}.")
         return self
+
+
+class OtherScheme(Baseline, Pretraining):
+    snr_db: float
+
+
+# What tells a run from others of its step.
+POINTS = {"pretrain": Pretraining, "prune": Pruning, "autoencoder": Model, "end_to_end": Model,
+          "baselines": OtherScheme}
 
 
 class Baselines(Strict):

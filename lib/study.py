@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from lib import InputError, geometry
-from lib.parameters import Study
+from lib.parameters import POINTS, SCHEMES, Study
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -52,12 +52,8 @@ def load(path):
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{file} is not YAML: {' '.join(str(error).split())}.") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        given = "" if isinstance(first["input"], dict) else f" (given: {first['input']!r})"
-        message = first["msg"].removeprefix("Value error, ").rstrip(".")
-        hint = "; YAML reads 1e-3 as text, write 1.0e-3" if first["type"] == "float_type" else ""
-        raise InputError(f"{file.name}: {place + ': ' if place else ''}{message}{given}{hint}.") from error
+        hint = "; YAML reads 1e-3 as text, write 1.0e-3" if error.errors()[0]["type"] == "float_type" else ""
+        raise InputError(f"{file.name}: {_first(error)}{hint}.") from error
     if loaded.name != file.stem:
         raise InputError(f"{file.name}: name: must be the file's, {file.stem!r}, because results lie under it "
                          f"(given: {loaded.name!r}).")
@@ -72,8 +68,30 @@ def load(path):
     return loaded
 
 
-def check(study, pool=None, ratio=None, bandwidth=None, scheme=None, level=None, **_):
+def _first(error):
+    """What pydantic found first: where, what, and what was given there."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    given = "" if isinstance(first["input"], dict) else f" (given: {first['input']!r})"
+    message = first["msg"].removeprefix("Value error, ").rstrip(".")
+    return f"{place + ': ' if place else ''}{message}{given}"
+
+
+def point(step, parameters):
+    """The checked parameters of a run as a notebook's cell gives them: of another scheme, those that it takes."""
+    if step == "baselines":
+        taken = {"scheme", "snr_db", "seed", *SCHEMES.get(parameters.get("scheme"), ())}
+        parameters = {name: value if name in taken else None for name, value in parameters.items()}
+    try:
+        return POINTS[step](**parameters).model_dump()
+    except ValidationError as error:
+        raise InputError(f"The notebook's parameters: {_first(error)}.") from error
+
+
+def check(study, pool=None, ratio=None, bandwidth=None, scheme=None, level=None, variant=None, **_):
     """Raise InputError when a point cannot be built."""
+    if variant == "longer_step4" and not (study.ablations and study.ablations.longer_step4):
+        raise InputError(f"The study {study.name} has no schedule for the variant longer_step4.")
     if ratio is not None:
         total = geometry.total_filters(study.network.width, pool)
         least = geometry.FLOOR * sum(geometry.BLOCKS[:pool])

@@ -747,11 +747,38 @@ def test_by_hand_a_large_study_names_the_command_that_computes_what_is_missing(e
 
 @pytest.mark.parametrize("changes, culprit", [
     ({"bandwidth": 100}, "multiple of 16"), ({"ratio": 1.2}, "1.2"), ({"pool": 6}, "6"),
-    ({"ratio": 0.9}, "fewer than")])
+    ({"ratio": 0.9}, "fewer than"), ({"variant": "nogdn"}, "nogdn"), ({"variant": "longer_step4"}, "no schedule"),
+    ({"snr_db": float("nan")}, "snr_db.*nan"), ({"snr_db": None}, "snr_db.*None"), ({"seed": 0.5}, "seed.*0.5"),
+    ({"seed": "0"}, "seed.*'0'"), ({"bandwidth": 64.0}, "bandwidth.*64.0"), ({"bandwidth": "64"}, "bandwidth.*'64'"),
+    ({"ratio": "0.5"}, "ratio.*'0.5'"), ({"pool": 2.0}, "pool.*2.0")])
 def test_by_hand_impossible_parameters_are_refused(empty, changes, culprit):
     point = {"pool": 2, "ratio": 0.5, "bandwidth": 64, "snr_db": 14.5, "seed": 0, "variant": "proposed", **changes}
     with pytest.raises(InputError, match=culprit):
         job.start("end_to_end", "tiny", **point)
+    assert not (empty / "outputs").exists()
+
+
+def test_by_hand_whole_numbers_name_the_same_run_as_others(workspace):
+    point = {"pool": 2, "ratio": 0.5, "bandwidth": 64, "seed": 0, "variant": "proposed"}
+    keys = [job.start("autoencoder", "tiny", snr_db=snr_db, **point).fingerprint for snr_db in (10, 10.0)]
+    assert keys[0] == keys[1]
+
+
+@pytest.mark.parametrize("scheme, name", [
+    ("png", "png-snr14.5-s0"), ("bottlenet_plus", "bottlenet_plus-pool2-b64-snr14.5-s0")])
+def test_by_hand_another_scheme_takes_of_the_notebooks_parameters_what_it_uses(workspace, scheme, name):
+    begun = job.start("baselines", "tiny", scheme=scheme, pool=2, ratio=None, bandwidth=64, level=None, snr_db=14.5,
+                      seed=0)
+    assert begun.run.name == f"baselines/{name}" and begun.fingerprint == result(begun.run.name)["hash"]
+
+
+@pytest.mark.parametrize("changes, culprit", [
+    ({"scheme": "nosuch"}, "nosuch"), ({"scheme": "jalad"}, "level"), ({"seed": None}, "seed"),
+    ({"scheme": "jalad", "level": 9}, "1 to 8"), ({"scheme": "deepjscc", "bandwidth": 100}, "64")])
+def test_by_hand_another_schemes_impossible_parameters_are_refused(empty, changes, culprit):
+    cell = {"scheme": "png", "pool": 2, "ratio": None, "bandwidth": 64, "level": None, "snr_db": 14.5, "seed": 0}
+    with pytest.raises(InputError, match=culprit):
+        job.start("baselines", "tiny", **{**cell, **changes})
     assert not (empty / "outputs").exists()
 
 
