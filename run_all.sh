@@ -69,6 +69,10 @@ for argument in "$@"; do
     set -- "$@" "$argument"
 done
 cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
+if [[ ${1:-} == setup && $# -gt 1 ]]; then
+    echo "setup takes no arguments, and ${*:2} was given." >&2
+    exit 2
+fi
 ready || setup >&2
 case ${1:-quick} in
     setup) ;;

@@ -7,6 +7,8 @@ import sys
 
 from lib import InputError, forks, results, run, study
 
+FLAGS = ("jobs", "only", "dry_run", "rerun_stale")  # a study takes all of them
+TAKEN = {"verify": (), "report": ("jobs",), "bench": ()}
 FIGURES = ("figure3", "figure4", "figure4a", "figure4b", "figure5", "ablations")
 
 
@@ -27,6 +29,9 @@ def main(arguments):
         raise InputError(f"--only takes one of {', '.join(FIGURES)}, not {options.only!r}.")
     if options.profile and options.what not in ("verify", "report"):
         raise InputError(f"Only one study at a time: {options.what!r} and {options.profile!r} were given.")
+    for flag in FLAGS:
+        if getattr(options, flag) and flag not in TAKEN.get(options.what, FLAGS):
+            raise InputError(f"{options.what} does not take --{flag.replace('_', '-')}.")
     if options.what == "verify":
         return verify([options.profile] if options.profile else shipped())
     if options.what == "bench":
@@ -131,7 +136,12 @@ def verify(profiles):
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(sys.argv[1:]))
+        code = main(sys.argv[1:])
+        sys.stdout.flush()
+        sys.exit(code)
+    except BrokenPipeError:  # nobody reads on, as after `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except InputError as error:
         print(error, file=sys.stderr)
         sys.exit(2)

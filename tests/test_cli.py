@@ -97,6 +97,11 @@ def test_a_studys_file_is_where_the_caller_says(run_all, tmp_path, arguments, ha
     assert (done.returncode, done.stdout) == (0, f"-m lib {handed.format(here=tmp_path)}\n")
 
 
+def test_set_up_takes_no_arguments(run_all):
+    done = run_all("setup", "extra")
+    assert (done.returncode, done.stdout) == (2, "") and "extra" in done.stderr and done.stderr.count("\n") == 1
+
+
 # What is refused: exit code 2, one sentence, nothing written
 
 @pytest.mark.parametrize("arguments, culprit", [
@@ -160,6 +165,25 @@ def test_a_missing_notebook_is_refused(root, command):
     shutil.copytree(study.ROOT / "params", root / "notebooks")  # a folder, without notebooks
     code, _, err = command("tiny")
     assert code == 2 and err.count("\n") == 1 and ".ipynb" not in err and "notebook" in err and command.handed == []
+
+
+@pytest.mark.parametrize("what, flag", [
+    (what, flag) for what, flags in {"report": ["--only figure5", "--dry-run", "--rerun-stale"],
+                                     "verify": ["--only figure5", "--dry-run", "--rerun-stale", "--jobs 2"],
+                                     "bench": ["--dry-run", "--jobs 2"]}.items() for flag in flags])
+def test_a_flag_that_does_not_apply_is_refused(root, command, what, flag):
+    before = everything_below(root)
+    assert command(what, *flag.split()) == (2, "", f"{what} does not take {flag.split()[0]}.\n")
+    assert everything_below(root) == before and command.handed == []
+
+
+def test_a_dry_run_whose_reader_has_read_enough_ends_quietly():
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing) as closed:
+        done = subprocess.run([sys.executable, "-m", "lib", "quick", "--dry-run"], cwd=study.ROOT, stdout=closed,
+                              stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 def test_asking_for_help_is_no_error(command):
