@@ -8,9 +8,13 @@ from pathlib import Path
 import torch
 
 sys.path.insert(0, workflow.basedir)
-from lib import results, study
+from lib import InputError, results, study
 
-SETTINGS = study.load(config.get("profile", "quick"))
+try:
+    SETTINGS = study.load(config.get("profile", "quick"))
+except InputError as error:
+    print(error, file=sys.stderr)
+    sys.exit(2)
 PROFILE = SETTINGS.source
 ONLY = config.get("only") or None
 LISTED = {run.name: run for run in study.runs(SETTINGS)}

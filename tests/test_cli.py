@@ -271,6 +271,14 @@ def test_a_study_is_handed_to_snakemake(root, command):
     assert "report/index.html" in out
 
 
+def test_snakemake_by_hand_refuses_a_study_that_is_not_there_in_one_sentence(tmp_path):
+    done = subprocess.run([sys.executable, "-m", "snakemake", "--snakefile", study.ROOT / "Snakefile", "--directory",
+                           tmp_path, "--cores", "1", "--config", "profile=nosuch"], capture_output=True, text=True,
+                          check=False)
+    assert done.returncode == 2 and done.stderr.startswith("There is no study 'nosuch'")
+    assert done.stderr.count("\n") == 1
+
+
 def test_all_cores_are_used_unless_told(root, command):
     command("tiny")
     assert command.handed[0][command.handed[0].index("--cores") + 1] == str(os.cpu_count())
