@@ -117,11 +117,11 @@ def verify(profiles):
     """Say which results no longer fit the code and parameters, and which weights their checksums; 1 if any."""
     found = 0
     for profile in profiles:
-        old, unknown = results.stale(profile)
-        folders = [run.folder_of(study.load(profile), item.name) for item in study.runs(study.load(profile))]
+        loaded, (old, unknown) = study.load(profile), results.stale(profile)
+        folders = [run.folder_of(loaded, item.name) for item in study.runs(loaded)]
         finished = [folder for folder in folders if run.finished(folder)]
         damaged = [folder / name for folder in finished for name in run.damaged(folder)]
-        print(f"{profile}: {len(finished)} finished results, {len(old)} stale, {len(unknown)} not in the study")
+        print(f"{loaded.name}: {len(finished)} finished results, {len(old)} stale, {len(unknown)} not in the study")
         for name in old:
             print(f"  stale: {name}")
         for name in results.of_earlier_weights(profile):
