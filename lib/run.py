@@ -144,6 +144,8 @@ def report(loaded, notebook):
     papermill_run(source, partial, folder, 1, {"study": loaded.source})
     executed = nbformat.read(partial, 4)
     executed.metadata.pop("papermill")  # paths of this machine
+    for number, cell in enumerate(executed.cells):  # the same numbers make the same file: no times, no random names
+        cell.id, cell.metadata = str(number), {"tags": cell.metadata.get("tags", [])}
     replace(folder / f"{notebook}.ipynb", lambda path: nbformat.write(executed, path))
     partial.unlink()
     if notebook == "20_claims":

@@ -805,6 +805,14 @@ def test_a_study_ends_with_figures_and_a_report(project):
     assert "not measured at this profile" in page and "C9" in page
 
 
+def test_a_report_of_the_same_results_is_the_same_file(workspace):
+    files = [workspace / "outputs/tiny/report" / name for name in ("20_claims.ipynb", "index.html")]
+    before = [file.read_text() for file in files]
+    run.report(study.load("tiny"), "20_claims")
+    assert [file.read_text() for file in files] == before
+
+
+
 # Runs forked from a server
 
 def test_a_run_forked_by_the_server_dies_with_its_client_and_resumes_to_the_same_numbers(workspace, tmp_path):
