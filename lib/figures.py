@@ -117,7 +117,8 @@ def _panels(table, settings, stem, title):
     if not readings:
         print(f"{stem}: not measured yet at the profile {settings.name}")
         return
-    figure, axes = plt.subplots(1, len(readings), figsize=(5.2 * len(readings), 3.6), sharey=True, squeeze=False)
+    figure, axes = plt.subplots(1, len(readings), figsize=(5.2 * len(readings), 3.6), sharex=True, sharey=True,
+                                squeeze=False)
     baseline, spec = data.attrs["baseline"], settings.figure5 if stem == "figure5" else settings.figure4
     labels = list(dict.fromkeys(data.sort_values(["ratio", "bandwidth"], ascending=[True, False]).label))
     own = data[data.reading == "matched"]
@@ -131,7 +132,8 @@ def _panels(table, settings, stem, title):
         axis.get_legend().remove()
     handles = {label: handle for axis in axes.flat for handle, label in zip(*axis.get_legend_handles_labels(),
                                                                           strict=True)}
-    axes.flat[-1].legend(handles.values(), handles, loc="center left", bbox_to_anchor=(1.02, 0.5))
+    names = [name for name in dict.fromkeys([*labels, *handles]) if name in handles]
+    axes.flat[-1].legend([handles[name] for name in names], names, loc="center left", bbox_to_anchor=(1.02, 0.5))
     images, spans = 100 * settings.classes, "seeds, the mean of each" if len(settings.seeds) > 1 else "noise draws"
     figure.text(0.12, -0.05, f"Bands span {spans}; not in them: two binomial standard errors of {images:,} test "
                 f"images, up to ±{100 / images**0.5:.1f} points." + (

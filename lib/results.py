@@ -163,7 +163,8 @@ def accuracy_table(table, settings, figure):
         return pd.DataFrame()
     points = figure_points(table, settings, figure)
     pivot = points.pivot_table(index=["reading", "label"], columns="snr_db", values="accuracy", sort=False)
-    return (100 * pivot.astype(float).sort_index(axis=1)).round(1).rename_axis(columns=None)
+    order = pd.MultiIndex.from_frame(points[["reading", "label"]].drop_duplicates())
+    return (100 * pivot.loc[order].astype(float).sort_index(axis=1)).round(1).rename_axis(columns=None)
 
 
 def figure3(table, settings):

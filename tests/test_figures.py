@@ -51,6 +51,22 @@ def test_bands_of_one_seed_span_its_draws():
     assert (heights.min(), heights.max()) == (pytest.approx(50), pytest.approx(52))
 
 
+def test_both_readings_share_a_legend_in_the_order_of_the_ratios(monkeypatch):
+    curves = pd.concat([
+        points(f"ratio {ratio:g}", snrs).assign(reading=reading, ratio=ratio, bandwidth=2048, right_by_class=None)
+        for reading, ratio, snrs in (
+            ("matched", 0.0, (0, 10, 20)), ("matched", 0.5, (0, 10, 20)), ("fixed", 0.0, (0, 20)),
+            ("fixed", 0.25, (0, 20)), ("fixed", 0.5, (0, 20)))])
+    curves.attrs["baseline"] = 0.7
+    monkeypatch.setattr(figures.results, "figure_points", lambda *_: curves)
+    monkeypatch.setattr(figures.results, "separation_points", lambda *_: curves.iloc[:0])
+    figures.figure4(None, SETTINGS, "a")
+    own, fixed = plt.gcf().axes
+    assert own.get_legend() is None and [text.get_text() for text in fixed.get_legend().get_texts()] == [
+        "ratio 0", "ratio 0.25", "ratio 0.5", "unpruned, no channel"]
+    assert lines(own, "ratio 0.5")[0].get_color() == lines(fixed, "ratio 0.5")[0].get_color()
+
+
 def model(scheme, run, selected=True):
     return {"scheme": scheme, "run": run, "pool": 2, "ratio": 0.5, "device_macs": 1e6, "symbols": 512,
             "selected": selected}

@@ -217,6 +217,14 @@ def test_matched_is_only_where_a_model_meets_the_snr_it_was_trained_for():
     assert (matched.snr_db == matched.train_snr_db).all()
 
 
+def test_curves_stand_in_the_order_of_their_ratios_under_each_reading():
+    table = models(*({**FOUR_A, "ratio": ratio, "train_snr_db": snr, "snr_db": snr, "accuracy": 0.6}
+                     for ratio in (0.0, 0.5, 0.25) for snr in ((14.5,) if ratio == 0.25 else (0.0, 14.5, 20.0))))
+    rows = results.accuracy_table(with_baseline(table), study.load("paper"), "figure4a")
+    assert rows.index.tolist() == [("matched", "ratio 0"), ("matched", "ratio 0.5"), ("fixed", "ratio 0"),
+                                   ("fixed", "ratio 0.25"), ("fixed", "ratio 0.5")]
+
+
 def test_fixed_is_one_model_over_all_snrs():
     table = models(*({**FOUR_A, "snr_db": snr, "accuracy": 0.6} for snr in (0.0, 14.5, 20.0)),
                    {**FOUR_A, "train_snr_db": 0.0, "snr_db": 20.0, "accuracy": 0.1})
