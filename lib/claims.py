@@ -37,10 +37,10 @@ def judge(table, settings):
     full_width = settings.network.width == 1.0 and settings.data.name == "cifar100"
     verdicts = {"C1": _c1(settings), "C2": _c2(table), "C3": _c3(points), "C4": _c4(points), "C5": _c5(points),
                 "C6": _c6(table, settings), "C7": _c7(table, settings), "C8": _c8(table, settings), "C9": _c9(points)}
-    rows = []
+    listed, rows = study.runs(settings), []
     for claim, (text, criterion) in CLAIMS.items():
         verdict, numbers = verdicts[claim]
-        needed = {run.name for run in study.runs(settings) if _needs(claim, run)}
+        needed = {run.name for run in listed if _needs(claim, run)}
         done = len(needed & set(table.run))
         if not full_width and claim not in ("C6", "C7", "C8"):
             verdict, numbers = UNMEASURED, "the claim is about the full network on all of CIFAR-100"

@@ -122,7 +122,7 @@ def _panels(table, settings, stem, title):
     baseline, spec = data.attrs["baseline"], settings.figure5 if stem == "figure5" else settings.figure4
     labels = list(dict.fromkeys(data.sort_values(["ratio", "bandwidth"], ascending=[True, False]).label))
     own = data[data.reading == "matched"]
-    lacking = len(own) and (own.groupby("label").snr_db.nunique() < len(spec.matched_snr_db)).any()
+    lacking = (own.groupby("label").snr_db.nunique() < len(spec.matched_snr_db)).any()
     for axis, reading in zip(axes.flat, readings, strict=True):
         text = {"matched": "a model trained for each SNR",
                 "fixed": f"one model, trained at {spec.fixed_snr_db:g} dB"}[reading]
