@@ -67,6 +67,8 @@ class JPEG(nn.Module):
     travel along in half precision. The gradient is the identity.
     """
 
+    capturable = False  # by a CUDA graph: pictures are coded on the CPU
+
     def __init__(self, quality=20):
         super().__init__()
         self.quality = quality
@@ -80,7 +82,6 @@ class JPEG(nn.Module):
         whole = torch.tensor([len(file) for file in files]) + 4  # bytes of the range
         return whole, whole - digital.jpeg_header_bytes(files[0])
 
-    @torch.compiler.disable
     def _code(self, latent):
         """(files, latent restored from them)"""
         low, high = (extreme((1, 2, 3), keepdim=True).half().float() for extreme in (latent.amin, latent.amax))

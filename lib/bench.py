@@ -92,7 +92,7 @@ def only(loaded, point):
 
 def gpu_training(scale, images):
     """On a GPU, training as the paper's study does it, and as usual: eager, NCHW, float32, a DataLoader."""
-    names = (f"GPU training, width {scale.width:g}: as paper.yaml does (bfloat16, compiled)", "GPU training rate")
+    names = (f"GPU training, width {scale.width:g}: as paper.yaml does (bfloat16, CUDA graphs)", "GPU training rate")
     if not torch.cuda.is_available():
         yield Row(names[0], "eager float32 NCHW, DataLoader", float("nan"), "×", at_least=5)
         yield Row(names[1], "", float("nan"), "images/s", at_least=40_000)
@@ -107,7 +107,7 @@ def gpu_training(scale, images):
 
 
 def engine_rate(scale, images, engine):
-    """Images a second of `training.fit` on an engine, in the last of three epochs; compilation is in the first."""
+    """Images a second of `training.fit` on an engine, in the last of three epochs; the recording is in the first."""
     chosen = torch.arange(scale.gpu_images) % len(images.train_images)
     images = replace(images, mean=images.mean.to(engine.device), std=images.std.to(engine.device))
     curve = training.fit(vgg.vgg16_bn(100, scale.width), images.train_images[chosen], images.train_labels[chosen],

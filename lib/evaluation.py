@@ -9,7 +9,7 @@ from lib.training import CPU
 
 @torch.inference_mode()
 def forward(module, inputs, prepare=torch.Tensor.float, batch_size=None, engine=CPU):
-    """The module's outputs for all inputs, in evaluation mode; the mode of each of its parts is left as it was."""
+    """The module's outputs for all inputs, in evaluation mode and float32; the mode of its parts is left as it was."""
     training = [part for part in module.modules() if part.training]
     module = engine.place(module).eval()
     outputs = []
@@ -18,7 +18,7 @@ def forward(module, inputs, prepare=torch.Tensor.float, batch_size=None, engine=
             outputs.append(module(prepare(batch.to(engine.device))))
     for part in training:
         part.training = True
-    return torch.cat(outputs)
+    return torch.cat(outputs).float()
 
 
 def accuracy(model, images, labels, prepare, batch_size=None, engine=CPU):

@@ -131,12 +131,12 @@ def describe(loaded, step, parameters):
 
 
 def engine(loaded):
-    """The GPU where there is one; its bfloat16 and compilation only there."""
+    """The GPU where there is one; its bfloat16 and CUDA graphs only there."""
     size = loaded.evaluation.batch_size
     if not torch.cuda.is_available():
         return training.Engine(batch_size=size)
     torch.set_float32_matmul_precision("high")
-    return training.Engine(torch.device("cuda"), loaded.precision == "bfloat16", loaded.compile, size)
+    return training.Engine(torch.device("cuda"), loaded.precision == "bfloat16", loaded.cuda_graphs, size)
 
 
 def save_weights(folder, state, half, ending=""):

@@ -173,7 +173,7 @@ class Study(Strict):
     seeds: list[int] = Field(min_length=1)
     threads: Threads
     precision: Literal["float32", "bfloat16"] = "float32"  # bfloat16 on a GPU only
-    compile: bool = False  # torch.compile, on a GPU only
+    cuda_graphs: bool = True  # training steps recorded once and replayed, on a GPU only
     evaluation: Evaluation
     pretrain: Schedule
     prune: Prune

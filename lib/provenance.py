@@ -16,10 +16,10 @@ import torch
 from lib import run, study
 
 ROOT = Path(__file__).resolve().parent.parent
-# Modules that carry, draw or judge numbers but do not make them, and cpu, which changes the time alone (its tests
-# hold it to PyTorch's own results): an edit there makes no result stale.
+# Modules that carry, draw or judge numbers but do not make them, and cpu and gpu, which change the time alone (their
+# tests hold them to PyTorch's own results): an edit there makes no result stale.
 PRESENTATION = {"run", "forks", "job", "study", "parameters", "estimate", "results", "figures", "claims", "provenance",
-                "torchvision_ops", "bench", "cpu"}
+                "torchvision_ops", "bench", "cpu", "gpu", "workers"}
 LIBRARIES = ("torch", "torchvision", "numpy", "papermill")
 
 

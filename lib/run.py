@@ -67,8 +67,11 @@ def check_weights(folder):
                          "or delete its folder and it is computed again.")
 
 
-def execute(loaded, run, folder=None):
-    """Run a notebook with papermill in `folder`, from its last checkpoint; the result is written last."""
+def execute(loaded, run, folder=None, executor=None):
+    """Run a notebook in `folder`, from its last checkpoint; the result is written last.
+
+    `executor` executes it in the place of papermill, with the arguments of `papermill_run`.
+    """
     for upstream in filter(None, (find(loaded, name) for name in run.upstream)):
         check_weights(upstream)
     folder = folder or folder_of(loaded, run.name)
@@ -82,9 +85,10 @@ def execute(loaded, run, folder=None):
             return  # and it has finished the run meanwhile
         for left in folder.glob(f"*{UNFINISHED}"):
             left.unlink()
-        papermill_run(notebook, partial, folder, loaded.threads_of(run.step),
-                      {"study": loaded.source, **run.parameters})
-        os.replace(partial, folder / "notebook.ipynb")
+        (executor or papermill_run)(notebook, partial, folder, loaded.threads_of(run.step),
+                                    {"study": loaded.source, **run.parameters})
+        if partial.exists():
+            os.replace(partial, folder / "notebook.ipynb")
         put_in_place(folder)
         for checkpoint in folder.glob("checkpoint*.pt"):
             checkpoint.unlink()

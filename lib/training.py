@@ -8,22 +8,22 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from lib import cpu, data
+from lib import cpu, data, gpu
 from lib.codec import GDN
 
 
 @dataclass(frozen=True)
 class Engine:
-    """Where and how arithmetic runs; `compile` and bfloat16 pay on a GPU only."""
+    """Where and how arithmetic runs; bfloat16 pays on a GPU only, and CUDA graphs are there alone."""
 
     device: torch.device = torch.device("cpu")
     bfloat16: bool = False
-    compile: bool = False
+    cuda_graphs: bool = False
     batch_size: int = 250  # of evaluations
 
     def autocast(self):
         """The context of a forward pass: on a GPU its precision, on a CPU faster convolutions."""
-        if self.device.type == "cpu" and not self.bfloat16 and not self.compile:
+        if self.device.type == "cpu" and not self.bfloat16:
             return cpu.matrix_convolutions()
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
 
@@ -50,40 +50,46 @@ def fit(model, inputs, targets, loss, schedule, *, seed, prepare=torch.Tensor.fl
     targets = None if targets is None else targets.to(engine.device)
     images = min(schedule.images_per_epoch or len(inputs), len(inputs))
     batches = -(-images // schedule.batch_size)
-    optimizer = _optimizer(model, schedule)
+    recorded = engine.cuda_graphs and all(getattr(module, "capturable", True) for module in model.modules())
+    optimizer = _optimizer(model, schedule, recorded)
     scheduler = _scheduler(optimizer, schedule, batches)
     history = _resume(checkpoint, key, model, optimizer, scheduler, engine.device)
-    step = torch.compile(model) if engine.compile else model
+    total = torch.zeros((), device=engine.device)
 
+    def step(chosen, choices=None):
+        batch = inputs[chosen]
+        if augmented:
+            batch = data.augment(batch, choices)
+        batch = prepare(batch)
+        target = batch if targets is None else targets[chosen]
+        with engine.autocast():
+            value = loss(model(batch), target)
+        optimizer.zero_grad(set_to_none=True)
+        value.backward()
+        optimizer.step()
+        total.add_(value.detach() * len(chosen))
+
+    if recorded:
+        step = gpu.Recorded(step)
     for epoch in range(len(history), schedule.epochs):
         start = time.perf_counter()
         generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
         torch.manual_seed(seed * 100_003 + epoch)  # the channel's noise
-        order = torch.randperm(len(inputs), generator=generator)[:images].to(engine.device)
-        choices = data.draw_augmentation(images, generator).to(engine.device) if augmented else None
+        drawn = [torch.randperm(len(inputs), generator=generator)[:images].to(engine.device)]
+        if augmented:
+            drawn.append(data.draw_augmentation(images, generator).to(engine.device))
         model.train()
-        total = torch.zeros((), device=engine.device)
+        total.zero_()
         for first in range(0, images, schedule.batch_size):
-            chosen = order[first:first + schedule.batch_size]
-            batch = inputs[chosen]
-            if augmented:
-                batch = data.augment(batch, choices[first:first + schedule.batch_size])
-            batch = prepare(batch)
-            target = batch if targets is None else targets[chosen]
-            with engine.autocast():
-                value = loss(step(batch), target)
-            optimizer.zero_grad(set_to_none=True)
-            value.backward()
-            optimizer.step()
+            step(*(part[first:first + schedule.batch_size] for part in drawn))
             scheduler.step()
-            total += value.detach() * len(chosen)
         mean = total.item() / images
         if not torch.isfinite(total):
             raise FloatingPointError(f"The training loss is not finite after epoch {epoch + 1} "
                                      f"(learning rate {schedule.lr}): training has diverged.")
         seconds = time.perf_counter() - start
         history.append({"epoch": epoch + 1, "loss": mean, **(evaluate() if evaluate else {}),
-                        "lr": scheduler.get_last_lr()[0], "seconds": round(seconds, 2)})
+                        "lr": float(scheduler.get_last_lr()[0]), "seconds": round(seconds, 2)})
         report(f"epoch {epoch + 1}/{schedule.epochs}: " + ", ".join(
             f"{name} {value:.4g}" for name, value in history[-1].items() if name != "epoch")
             + f", {images / seconds:.0f} images/s")
@@ -92,15 +98,20 @@ def fit(model, inputs, targets, loss, schedule, *, seed, prepare=torch.Tensor.fl
     return pd.DataFrame(history)
 
 
-def _optimizer(model, schedule):
-    """L2 on every parameter but GDN's β and γ, which it would pull to zero."""
+def _optimizer(model, schedule, recorded=False):
+    """L2 on every parameter but GDN's β and γ, which it would pull to zero.
+
+    For a step that is recorded, the learning rates are tensors, which a scheduler changes in place.
+    """
     exempt = {id(p) for module in model.modules() if isinstance(module, GDN) for p in module.parameters()}
     trainable = [p for p in model.parameters() if p.requires_grad]
     groups = [{"params": [p for p in trainable if id(p) not in exempt], "weight_decay": schedule.weight_decay},
               {"params": [p for p in trainable if id(p) in exempt], "weight_decay": 0.0}]
     groups = [group for group in groups if group["params"]]
+    if recorded:
+        groups = [{**group, "lr": torch.tensor(schedule.lr, device=group["params"][0].device)} for group in groups]
     if schedule.optimizer == "adam":
-        return torch.optim.Adam(groups, schedule.lr, fused=True)
+        return torch.optim.Adam(groups, schedule.lr, fused=True, capturable=recorded)
     return torch.optim.SGD(groups, schedule.lr, schedule.momentum, nesterov=schedule.nesterov, fused=True)
 
 

@@ -340,7 +340,7 @@ def test_the_runs_do_not_depend_on_what_the_study_says_about_itself(tmp_path):
     {"about": "something else"}, {"data__root": "elsewhere"}, {"threads": {"pretrain": 1, "others": 4}},
     {"seeds": [0, 1]}, {"figure3__ladders": []}, {"figure3__tolerance": 0.1}, {"figure4__ratios": [0.0, 0.5]},
     {"figure4__matched_ratios": [0.0], "figure4__matched_snr_db": [0.0, 14.5]}, {"figure5__bandwidths": [256]},
-    {"ablations": None}, {"baselines__runs": [{"scheme": "png"}]}, {"compile": True}],
+    {"ablations": None}, {"baselines__runs": [{"scheme": "png"}]}, {"cuda_graphs": False}],
     ids=lambda changes: " ".join(changes))
 def test_what_decides_no_number_is_not_among_a_runs_parameters(tmp_path, changes):
     before, after = resolved(study.load("quick")), resolved(study.load(quick_with(tmp_path, **changes)))
