@@ -1,5 +1,7 @@
 """What makes training fast on a GPU: a step recorded once and replayed, with no Python between its kernels."""
 
+import gc
+
 import torch
 
 WARM_UP = 3  # steps before the recording: libraries choose their kernels, the optimizer makes its buffers
@@ -39,6 +41,7 @@ class Recorded:
         torch.cuda.current_stream().wait_stream(self.stream)
 
     def _record(self, tensors):
+        gc.collect()  # recordings and activations that nobody needs any more, which may be most of the memory
         self.inputs = [tensor.clone() for tensor in tensors]
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph, stream=self.stream):
