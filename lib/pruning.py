@@ -25,12 +25,13 @@ def taylor_scores(model, batches, pool):
         def forward_hook(module, inputs, activation):
             if name == names[0]:
                 activation = activation.detach().requires_grad_()  # what lies before it needs no gradients
-            activation.register_hook(lambda gradient: accumulate(name, activation, gradient))
+            values = activation.detach()  # of the activation itself, its hook would never let go
+            activation.register_hook(lambda gradient: accumulate(name, values, gradient))
             return activation
         return forward_hook
 
     def accumulate(name, activation, gradient):
-        effects = (activation.detach() * gradient).mean((2, 3)).abs()
+        effects = (activation * gradient).mean((2, 3)).abs()
         sums[name] = sums[name] + effects.double().sum(0)
 
     modes = {module: module.training for module in model.modules()}

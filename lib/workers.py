@@ -1,122 +1,102 @@
-"""Many short runs on one GPU: a few long-lived processes execute the notebooks' cells, run after run.
+"""Many short runs on one GPU, several at once, each in a process forked from one that has imported everything.
 
-    python -m lib.workers STUDY [--workers 6] [--seconds S] [--only FIGURE]
+    python -m lib.workers STUDY [--workers 8] [--seconds S] [--only FIGURE]
 
-What a run by itself spends on imports, CUDA's start and reading the data, a worker spends once, and several
-workers fill a GPU that one small model cannot. The runs, their order, files and numbers are those of
-`./run_all.sh STUDY`, which goes on from them and makes the report; executed notebooks are not kept.
+One small model cannot fill a GPU, and what a run by itself spends on imports and on reading the data set, this
+process spends once. The runs, their order, files and numbers are those of `./run_all.sh STUDY`, which goes on from
+them and makes the report; a run's notebook is executed without papermill, and its executed copy is not kept.
+Kernels of several processes share a GPU's cores where NVIDIA's MPS runs (`nvidia-cuda-mps-control -d`).
 """
 
 import argparse
-import gc
 import json
-import multiprocessing
 import os
 import sys
 import time
 import traceback
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 
-from lib import InputError, results, run, study
+from lib import InputError, forks, run, study
 
 
 def main(arguments):
-    """Do the runs of a study that are still to do; returns the exit code: 0 when none is left, else 1."""
+    """Do the runs of a study that are still to do; returns the exit code, 0 when none is left."""
     parser = argparse.ArgumentParser(prog="python -m lib.workers")
     parser.add_argument("study")
-    parser.add_argument("--workers", type=int, default=6)
+    parser.add_argument("--workers", type=int, default=8, help="runs at once (8)")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no run after this many seconds")
     parser.add_argument("--only", metavar="FIGURE")
     options = parser.parse_args(arguments)
     if options.workers < 1:
         raise InputError("--workers must be at least 1.")
+    settings = study.load(options.study)
+    os.environ.update(forks.threading_environment(1))  # no threads here: they would not survive a fork
+    from lib import results
+
     todo = results.pending(options.study, only=options.only)
-    return work(options.study, todo, options.workers, options.seconds)
+    preload(settings)
+    return work(settings, todo, options.workers, options.seconds)
 
 
-def work(profile, todo, workers, seconds):
-    """Do runs in the study's order, each when those upstream of it are done; what depends on a failed one is left."""
-    began, waiting, running, failed = time.monotonic(), {item.name: item for item in todo}, {}, 0
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, become_worker) as pool:
-        while True:
-            for item in list(waiting.values()):
-                free = len(running) < workers and time.monotonic() - began < seconds
-                if free and not any(name in waiting or name in running.values() for name in item.upstream):
-                    del waiting[item.name]
-                    running[pool.submit(execute, profile, item.name)] = item.name
-            if not running:
-                break
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                name, error, took = running.pop(future), *future.result()
-                print(f"[{time.monotonic() - began:.0f} s] {name}: "
-                      + (f"{took:.1f} s" if error is None else f"failed: {error}")
-                      + f", {len(waiting) + len(running)} left", flush=True)
-                if error is not None:
-                    failed += 1
-                    for other in depending(name, waiting):
-                        del waiting[other]
-    return 1 if waiting or failed else 0
-
-
-def depending(name, waiting):
-    """The names among the waiting runs that rest on this one, directly or not."""
-    found = {name}
-    for item in waiting.values():  # in dependency order
-        if found & set(item.upstream):
-            found.add(item.name)
-    return found - {name}
-
-
-def become_worker():
-    """Remember the data set, and draw figures for nobody."""
+def preload(settings):
+    """Import what runs need and read the data set, without a word to the GPU, which would not survive a fork."""
     import functools
 
     import matplotlib
+    import torch
 
-    from lib import data
+    from lib import data, evaluation, figures, job, pruning, schemes  # noqa: F401
     matplotlib.use("agg")
+    torch.set_num_threads(1)
     data.dataset = functools.cache(data.dataset)
-    os.chdir(study.ROOT / "notebooks")
-    sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    data.dataset(settings.data.name, settings.data.root)
 
 
-def execute(profile, name):
-    """One run; returns (what went wrong, if anything, and seconds)."""
-    began = time.monotonic()
-    loaded = study.load(profile)
-    item = next(item for item in study.runs(loaded) if item.name == name)
+def work(settings, todo, workers, seconds=float("inf")):
+    """Do runs in the given order, each once those upstream of it are done; what rests on a failed one is left."""
+    began, waiting, running, failed = time.monotonic(), {item.name: item for item in todo}, {}, set()
+    while True:
+        unfinished = {*waiting, *(item.name for item, _ in running.values()), *failed}
+        for item in list(waiting.values()):
+            if len(running) == workers or time.monotonic() - began >= seconds:
+                break
+            if unfinished.isdisjoint(item.upstream):
+                running[start(settings, waiting.pop(item.name))] = item, time.monotonic()
+        if not running:
+            return 1 if waiting or failed else 0
+        pid, status = os.wait()
+        item, started = running.pop(pid)
+        if status:
+            failed.add(item.name)
+        print(f"[{time.monotonic() - began:.0f} s] {item.name}: {'failed' if status else 'done'} after "
+              f"{time.monotonic() - started:.1f} s, {len(waiting) + len(running)} left", flush=True)
+
+
+def start(settings, item):
+    """Fork a process that does a run and ends; returns its number."""
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
     try:
-        run.execute(loaded, item, executor=execute_cells)
-    except Exception as error:
-        folder = run.folder_of(loaded, name)
-        (folder / "error.log").write_text(traceback.format_exc())
-        if "CUDA error" in str(error):
-            os._exit(1)  # after one, CUDA does nothing more in this process: the pool breaks, and main ends
-        return f"{type(error).__name__}: {error}", time.monotonic() - began
-    return None, time.monotonic() - began
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        run.execute(settings, item, executor=execute_cells)
+        status = 0
+    except BaseException:
+        print(f"{item.name}:\n{traceback.format_exc()}", file=sys.stderr, flush=True)
+    os._exit(status)
 
 
 def execute_cells(notebook, output, folder, threads, parameters):
     """Execute a notebook's code in this process; the arguments are those of `run.papermill_run`."""
-    import matplotlib.pyplot as plt
-    import torch
-
-    namespace = {}
     os.environ[run.OUTPUT] = str(folder)
-    try:
-        for number, cell in enumerate(json.loads(notebook.read_text())["cells"]):
-            if cell["cell_type"] == "code":
-                exec(compile("".join(cell["source"]), f"{notebook.name}, cell {number}", "exec"), namespace)
-                if "parameters" in cell["metadata"].get("tags", []):
-                    namespace.update(parameters)
-    finally:
-        del os.environ[run.OUTPUT]
-        plt.close("all")
-        namespace.clear()
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+    os.chdir(notebook.parent)
+    namespace = {}
+    for number, cell in enumerate(json.loads(notebook.read_text())["cells"]):
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), f"{notebook.name}, cell {number}", "exec"), namespace)
+            if "parameters" in cell["metadata"].get("tags", []):
+                namespace.update(parameters)
 
 
 if __name__ == "__main__":
@@ -125,3 +105,5 @@ if __name__ == "__main__":
     except InputError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)

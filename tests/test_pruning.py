@@ -1,6 +1,8 @@
 """Taylor scores one example and one gate at a time; a pruned network is the masked one."""
 
 import copy
+import gc
+import weakref
 
 import pytest
 import torch
@@ -73,6 +75,16 @@ def test_a_score_is_the_slope_of_the_loss_as_a_channel_fades(make_network, batch
         slopes.append(abs(losses[0] - losses[1]))
     slopes = torch.tensor(slopes, dtype=torch.double)
     assert torch.allclose(scores, slopes / slopes.norm(), rtol=1e-3, atol=1e-4)
+
+
+def test_taylor_scores_leave_no_activation_in_memory(make_network, batch):
+    network, seen = make_network(), []
+    for module in network.modules():
+        if isinstance(module, nn.ReLU):
+            module.register_forward_hook(lambda module, inputs, output: seen.append(weakref.ref(output)))
+    pruning.taylor_scores(network, [batch], 3)
+    gc.collect()
+    assert seen and all(reference() is None for reference in seen)
 
 
 @pytest.mark.parametrize("sizes", [[1] * 7, [4, 3], [2, 5]])
