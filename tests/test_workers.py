@@ -1,0 +1,76 @@
+"""Many runs in forked processes: the numbers of papermill's runs, in an order that their upstream runs allow."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from test_run import MODEL, NAMES, PNG, PRETRAIN, PRUNE, computed, copy_project, work_in  # noqa: F401
+
+from lib import run, study, workers
+
+
+def work(root, *arguments):
+    return subprocess.run([sys.executable, "-m", "lib.workers", *arguments], cwd=root, capture_output=True, text=True,
+                          check=False)
+
+
+@pytest.fixture(scope="module")
+def forked(tmp_path_factory):
+    """A copy of the project whose tiny study two workers have computed, and what they said."""
+    root = copy_project(tmp_path_factory.mktemp("forked"))
+    return root, work(root, "tiny", "--workers", "2")
+
+
+def test_the_numbers_are_those_of_papermill(forked, computed):  # noqa: F811
+    root, done = forked
+    assert done.returncode == 0, done.stderr
+    for name in NAMES:
+        found, expected = (json.loads((place / "outputs/tiny" / name / "result.json").read_text())
+                           for place in (root, computed))
+        for part in ("hash", "metrics", "evaluation", "channels", "parameters"):
+            assert found[part] == expected[part], (name, part)
+        assert not list((root / "outputs/tiny" / name).glob("*.unfinished"))
+
+
+def test_each_run_comes_after_those_upstream_of_it(forked):
+    said = [line.split("] ")[1].split(":")[0] for line in forked[1].stdout.splitlines()]
+    assert sorted(said) == sorted(NAMES) and forked[1].stdout.rstrip().endswith(" 0 left")
+    assert said.index(PRETRAIN) == 0 and said.index(PRUNE) < said.index(MODEL)
+
+
+def test_what_rests_on_a_failed_run_is_left(tmp_path):
+    root = copy_project(tmp_path)
+    notebook = root / "notebooks" / "02_prune.ipynb"
+    notebook.write_text(notebook.read_text().replace("curves = []", "raise OSError('the disk is full')"))
+    done = work(root, "tiny", "--workers", "2")
+    assert done.returncode == 1
+    assert "OSError: the disk is full" in done.stderr and f"{PRUNE}: failed" in done.stdout
+    folder = root / "outputs" / "tiny"
+    assert run.finished(folder / PRETRAIN) and run.finished(folder / PNG)
+    assert not run.finished(folder / PRUNE) and not (folder / MODEL).exists()
+
+
+def test_when_the_time_is_up_no_run_begins(tmp_path):
+    root = copy_project(tmp_path)
+    done = work(root, "tiny", "--seconds", "0")
+    assert (done.returncode, done.stdout) == (1, "") and not (root / "outputs").exists()
+
+
+def test_a_finished_study_has_nothing_left(computed):  # noqa: F811
+    assert (work(computed, "tiny").returncode, work(computed, "tiny").stdout) == (0, "")
+
+
+@pytest.mark.parametrize("arguments", [("tiny", "--workers", "0"), ("nowhere",)])
+def test_impossible_arguments_are_one_sentence(computed, arguments):  # noqa: F811
+    done = work(computed, *arguments)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
+
+
+def test_workers_fork_before_anything_touches_the_gpu(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: pytest.fail("CUDA would not survive the fork"))
+    monkeypatch.setattr(torch.cuda, "_lazy_init", lambda: pytest.fail("CUDA would not survive the fork"))
+    work_in(copy_project(tmp_path), monkeypatch)
+    monkeypatch.setattr("lib.data.dataset", lambda *_: None)
+    workers.preload(study.load("tiny"))
