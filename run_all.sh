@@ -4,7 +4,7 @@ set -euo pipefail
 
 usage() {
     cat <<'EOF'
-./run_all.sh [quick|desk|paper|FILE.yaml] [--jobs N] [--only FIGURE] [--dry-run] [--rerun-stale]
+./run_all.sh [quick|desk|gpu|paper|FILE.yaml] [--jobs N] [--only FIGURE] [--dry-run] [--rerun-stale]
                               run a study (quick, if none is named): results, figures, report
 ./run_all.sh setup            make the environment alone; every other command does it when needed
 ./run_all.sh test [...]       run the tests; arguments go to pytest

@@ -16,7 +16,7 @@ def main(arguments):
     """Do what is asked; returns the exit code."""
     parser = argparse.ArgumentParser(prog="./run_all.sh")
     parser.add_argument("what", nargs="?", default="quick",
-                        help="a profile (quick, desk, paper) or a YAML file; or verify, report, bench")
+                        help="a profile (quick, desk, gpu, paper) or a YAML file; or verify, report, bench")
     parser.add_argument("profile", nargs="?", help="for verify and report")
     parser.add_argument("--jobs", type=int, help="how many cores to use at once (all)")
     parser.add_argument("--only", metavar="FIGURE", help=", ".join(FIGURES))

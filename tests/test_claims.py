@@ -365,7 +365,7 @@ def test_draws_and_seeds_are_averaged_before_they_are_judged(another):
 
 # Choices
 
-@pytest.mark.parametrize("profile", ["quick", "desk", "paper"])
+@pytest.mark.parametrize("profile", ["quick", "desk", "gpu", "paper"])
 def test_every_choice_is_stated_beside_the_paper(profile):
     rows = claims.choices(study.load(profile))
     assert rows.choice.is_unique and rows.paper.str.len().gt(0).all() and rows.here.str.len().gt(0).all()

@@ -9,7 +9,7 @@ import yaml
 
 from lib import InputError, baselines, codec, estimate, flops, parameters, study, vgg
 
-PROFILES = ("quick", "desk", "paper")
+PROFILES = ("quick", "desk", "gpu", "paper")
 QUICK = {**yaml.safe_load((study.ROOT / "params" / "quick.yaml").read_text()), "name": "changed"}
 
 
