@@ -18,7 +18,7 @@ def main(arguments):
     parser.add_argument("what", nargs="?", default="quick",
                         help="a profile (quick, desk, gpu, paper) or a YAML file; or verify, report, bench")
     parser.add_argument("profile", nargs="?", help="for verify and report")
-    parser.add_argument("--jobs", type=int, help="how many cores to use at once (all)")
+    parser.add_argument("--jobs", type=int, help="how many cores to use at once (all), and runs on a GPU (1)")
     parser.add_argument("--only", metavar="FIGURE", help=", ".join(FIGURES))
     parser.add_argument("--dry-run", action="store_true", help="say what would run and how long it would take")
     parser.add_argument("--rerun-stale", action="store_true", help="compute stale results again")
@@ -101,8 +101,8 @@ def snakemake(profile, options, report_only=False):
     loaded = study.load(profile)
     cores = options.jobs or os.cpu_count()
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(study.ROOT / "Snakefile"), "--directory",
-               str(study.ROOT), "--cores", str(cores), "--resources", "gpu=1", "--rerun-incomplete", "--nolock",
-               "--keep-going", "--rerun-triggers", "input", "--quiet", "all", "--config", f"profile={loaded.source}",
+               str(study.ROOT), "--cores", str(cores), "--resources", f"gpu={options.jobs or 1}", "--rerun-incomplete",
+               "--nolock", "--keep-going", "--rerun-triggers", "input", "--quiet", "all", "--config", f"profile={loaded.source}",
                f"only={options.only or ''}", f"rerun_stale={int(options.rerun_stale)}",
                f"report_only={int(report_only)}"]
     with forks.server() as environment:

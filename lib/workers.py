@@ -1,11 +1,10 @@
-"""Many short runs on one GPU, several at once, each in a process forked from one that has imported everything.
+"""The runs of a study without Snakemake and papermill, for a lent GPU whose image lacks them and whose time is short.
 
     python -m lib.workers STUDY [--workers 8] [--seconds S] [--only FIGURE]
 
-One small model cannot fill a GPU, and what a run by itself spends on imports and on reading the data set, this
-process spends once. The runs, their order, files and numbers are those of `./run_all.sh STUDY`, which goes on from
-them and makes the report; a run's notebook is executed without papermill, and its executed copy is not kept.
-Kernels of several processes share a GPU's cores where NVIDIA's MPS runs (`nvidia-cuda-mps-control -d`).
+Each run is a process forked from this one, which has imported everything and read the data set. Runs, order, files
+and numbers are those of `./run_all.sh STUDY`, which goes on from them and makes the report; executed notebooks are
+not kept. One small model cannot fill a GPU: several share its cores under NVIDIA's MPS (`nvidia-cuda-mps-control -d`).
 """
 
 import argparse
