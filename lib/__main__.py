@@ -102,9 +102,9 @@ def snakemake(profile, options, report_only=False):
     cores = options.jobs or os.cpu_count()
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(study.ROOT / "Snakefile"), "--directory",
                str(study.ROOT), "--cores", str(cores), "--resources", f"gpu={options.jobs or 1}", "--rerun-incomplete",
-               "--nolock", "--keep-going", "--rerun-triggers", "input", "--quiet", "all", "--config", f"profile={loaded.source}",
-               f"only={options.only or ''}", f"rerun_stale={int(options.rerun_stale)}",
-               f"report_only={int(report_only)}"]
+               "--nolock", "--keep-going", "--rerun-triggers", "input", "--quiet", "all",
+               "--config", f"profile={loaded.source}", f"only={options.only or ''}",
+               f"rerun_stale={int(options.rerun_stale)}", f"report_only={int(report_only)}"]
     with forks.server() as environment:
         done = subprocess.run(command, cwd=study.ROOT, env=environment, check=False)
     if done.returncode:
