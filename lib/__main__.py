@@ -9,7 +9,6 @@ from lib import InputError, forks, results, run, study
 
 FLAGS = ("jobs", "only", "dry_run", "rerun_stale")  # a study takes all of them
 TAKEN = {"verify": (), "report": ("jobs",), "bench": ()}
-FIGURES = ("figure3", "figure4", "figure4a", "figure4b", "figure5", "ablations")
 
 
 def main(arguments):
@@ -19,14 +18,13 @@ def main(arguments):
                         help="a profile (quick, desk, gpu, paper) or a YAML file; or verify, report, bench")
     parser.add_argument("profile", nargs="?", help="for verify and report")
     parser.add_argument("--jobs", type=int, help="how many cores to use at once (all), and runs on a GPU (1)")
-    parser.add_argument("--only", metavar="FIGURE", help=", ".join(FIGURES))
+    parser.add_argument("--only", metavar="FIGURE", help=", ".join(study.FIGURES))
     parser.add_argument("--dry-run", action="store_true", help="say what would run and how long it would take")
     parser.add_argument("--rerun-stale", action="store_true", help="compute stale results again")
     options = parser.parse_args(arguments)
     if options.jobs is not None and options.jobs < 1:
         raise InputError("--jobs must be at least 1.")
-    if options.only and options.only not in FIGURES:
-        raise InputError(f"--only takes one of {', '.join(FIGURES)}, not {options.only!r}.")
+    study.check_figure(options.only)
     if options.profile and options.what not in ("verify", "report"):
         raise InputError(f"Only one study at a time: {options.what!r} and {options.profile!r} were given.")
     for flag in FLAGS:

@@ -1,7 +1,7 @@
 """How much work a study is, and how long it takes on this machine."""
 
-import os
 import time
+from datetime import datetime
 
 from lib import geometry, run, study
 
@@ -51,15 +51,28 @@ def _link_share(width, pool, ratio, bandwidth):
 
 
 def rate(settings, device):
-    """Image passes a second: of the study's finished runs on this kind of device, else measured for a moment."""
+    """Image passes a second: of the study's finished runs on this kind of device, else measured for a moment.
+
+    Over the time in which any of them ran, so that runs side by side count as they were.
+    """
     listed = {item.name: item for item in study.runs(settings)}
-    passes, seconds = 0.0, 0.0
+    passes, spans = 0.0, []
     for name, item in listed.items():
         folder = run.folder_of(settings, name)
         if run.finished(folder) and (origin := run.read_result(folder)["provenance"])["device"] == device:
             passes += image_passes(settings, item)
-            seconds += (origin["seconds"] + START_UP) / max(1, os.cpu_count() // settings.threads_of(item.step))
-    return passes / seconds if passes else _measure(settings)
+            end = datetime.fromisoformat(origin["end"]).timestamp()
+            spans.append((end - origin["seconds"] - START_UP, end))
+    return passes / _covered(spans) if passes else _measure(settings)
+
+
+def _covered(spans):
+    """The length of the union of spans (begin, end)."""
+    length, reached = 0.0, float("-inf")
+    for begin, end in sorted(spans):
+        length += max(0.0, end - max(begin, reached))
+        reached = max(reached, end)
+    return length
 
 
 def _measure(settings):

@@ -57,10 +57,12 @@ class Job:
         """`training.fit` with this run's engine and checkpoint.
 
         `stage` tells the fits of a run, or of a pruning chain, apart: each draws its own images, crops and noise.
+        A checkpoint is of one engine: on another device or in another precision, training starts anew.
         """
         seed = self.seed + zlib.crc32(stage.encode())
+        engine = self.engine.device.type, self.engine.bfloat16, self.engine.cuda_graphs
         return training.fit(model, inputs, targets, loss, schedule, seed=seed, engine=self.engine,
-                            checkpoint=self.folder / f"checkpoint{stage}.pt", key=self.key + stage,
+                            checkpoint=self.folder / f"checkpoint{stage}.pt", key=f"{self.key}{stage} {engine}",
                             report=self.say, **options)
 
     @staticmethod

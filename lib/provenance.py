@@ -39,7 +39,10 @@ def fingerprint(loaded, item, with_code=True, code_of=None):
     is `code`, or one that remembers notebooks.
     """
     upstream = [finished_hash(loaded, name) for name in item.upstream]
-    content = [study.resolved(loaded, item), (code_of or code)(item.notebook) if with_code else None, upstream]
+    modules = (code_of or code)(item.notebook) if with_code else None
+    if modules:
+        modules = {name: SAME_NUMBERS.get(found, found) for name, found in modules.items()}
+    content = [study.resolved(loaded, item), modules, upstream]
     return digest(json.dumps(content, sort_keys=True))
 
 
@@ -57,8 +60,7 @@ def code(notebook):
         for module in sorted(_imports(trees[queue.pop()]) - PRESENTATION - set(trees)):
             trees[module] = ast.parse((ROOT / "lib" / f"{module}.py").read_text())
             queue.append(module)
-    found = {name: digest(_dump(_without_docstrings(tree))) for name, tree in sorted(trees.items())}
-    return {name: SAME_NUMBERS.get(value, value) for name, value in found.items()}
+    return {name: digest(_dump(_without_docstrings(tree))) for name, tree in sorted(trees.items())}
 
 
 def _dump(node):

@@ -27,7 +27,8 @@ def load(profile, interactive=False):
         parameters["train_snr_db"] = parameters.pop("snr_db", None)
         common = {"run": result["name"], "step": result["step"], "scheme": PROPOSED, **parameters,
                   **result["metrics"], "hash": result["hash"], "seconds": origin["seconds"],
-                  "device": origin["device"], "commit": origin["commit"],
+                  "device": origin["device"],
+                  "precision": origin.get("precision"), "commit": origin["commit"],
                   "uncommitted_changes": origin.get("uncommitted_changes", False)}
         rows += [{**common, **point} for point in result["evaluation"]] or [common]
     table = pd.DataFrame(rows)
@@ -172,6 +173,8 @@ def figure3(table, settings):
 
     Within the tolerance of the baseline on the selecting half of the test images, and not dominated (no model
     of the scheme has fewer symbols and no more operations). The baseline's accuracy is that of the same half.
+    `loss` is what a model loses to the baseline on the half that selected nothing, `holds` whether that is within
+    the tolerance too.
     """
     spec = settings.figure3
     rows = table[table.step.isin(["end_to_end", "baselines"]) & (table.snr_db == spec.snr_db)]
@@ -184,6 +187,8 @@ def figure3(table, settings):
     points = points.mean().reset_index()
     least = baseline_accuracy(table, "accuracy_selecting_clean") - spec.tolerance
     points["within"] = points.accuracy_selecting >= least
+    points["loss"] = baseline_accuracy(table, "accuracy_reporting_clean") - points.accuracy_reporting
+    points["holds"] = points.within & (points.loss <= spec.tolerance)
     points["selected"] = False
     for _, mine in points[points.within].groupby("scheme"):
         for index, row in mine.iterrows():

@@ -70,7 +70,7 @@ def check_weights(folder):
 def execute(loaded, run, folder=None, executor=None):
     """Run a notebook in `folder`, from its last checkpoint; the result is written last.
 
-    `executor` executes it in the place of papermill, with the arguments of `papermill_run`.
+    `executor` executes it in the place of papermill, with the arguments of `papermill_run`, and may keep no copy.
     """
     for upstream in filter(None, (find(loaded, name) for name in run.upstream)):
         check_weights(upstream)
@@ -83,10 +83,11 @@ def execute(loaded, run, folder=None, executor=None):
         fcntl.flock(lock, fcntl.LOCK_EX)  # an orphan of a killed study may still be at it
         if result.exists() and result.stat().st_mtime_ns != before:
             return  # and it has finished the run meanwhile
-        for left in folder.glob(f"*{UNFINISHED}"):
+        for left in (*folder.glob(f"*{UNFINISHED}"), *folder.glob(partial.name)):
             left.unlink()
         (executor or papermill_run)(notebook, partial, folder, loaded.threads_of(run.step),
                                     {"study": loaded.source, **run.parameters})
+        (folder / "notebook.ipynb").unlink(missing_ok=True)
         if partial.exists():
             os.replace(partial, folder / "notebook.ipynb")
         put_in_place(folder)

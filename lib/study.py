@@ -33,6 +33,7 @@ class Run:
 NOTEBOOKS = {"pretrain": "01_pretrain", "prune": "02_prune", "autoencoder": "03_autoencoder",
              "end_to_end": "04_end_to_end", "baselines": "05_baselines"}
 REPORT = ("10_figure3", "11_figure4", "12_figure5", "20_claims")
+FIGURES = ("figure3", "figure4", "figure4a", "figure4b", "figure5", "ablations")  # what a part of a study is for
 RESERVED = ("bench", "interactive")  # folders of outputs/ that are no study's
 
 
@@ -66,6 +67,12 @@ def load(path):
         raise InputError(f"{file.name}: {error}") from error
     loaded._source = file.stem if file == ROOT / "params" / f"{file.stem}.yaml" else str(file)
     return loaded
+
+
+def check_figure(name):
+    """Raise InputError for what `--only` cannot be; None, all of them, it can."""
+    if name and name not in FIGURES:
+        raise InputError(f"--only takes one of {', '.join(FIGURES)}, not {name!r}.")
 
 
 def _first(error):

@@ -8,14 +8,17 @@ not kept. One small model cannot fill a GPU: several share its cores under NVIDI
 """
 
 import argparse
+import ctypes
 import json
 import os
+import signal
 import sys
 import time
 import traceback
 
 from lib import InputError, forks, run, study
 
+PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
 
 def main(arguments):
     """Do the runs of a study that are still to do; returns the exit code, 0 when none is left."""
@@ -25,6 +28,7 @@ def main(arguments):
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no run after this many seconds")
     parser.add_argument("--only", metavar="FIGURE")
     options = parser.parse_args(arguments)
+    study.check_figure(options.only)
     if options.workers < 1:
         raise InputError("--workers must be at least 1.")
     settings = study.load(options.study)
@@ -32,6 +36,8 @@ def main(arguments):
     from lib import results
 
     todo = results.pending(options.study, only=options.only)
+    if not todo:
+        return 0
     preload(settings)
     return work(settings, todo, options.workers, options.seconds)
 
@@ -53,7 +59,11 @@ def preload(settings):
 def work(settings, todo, workers, seconds=float("inf")):
     """Do runs in the given order, each once those upstream of it are done; what rests on a failed one is left."""
     began, waiting, running, failed = time.monotonic(), {item.name: item for item in todo}, {}, set()
+    version = forks.code_version()
     while True:
+        if forks.code_version() != version:  # a result would tell of code that did not make it
+            print("lib has been edited: no further run begins.", file=sys.stderr, flush=True)
+            seconds = 0
         unfinished = {*waiting, *(item.name for item, _ in running.values()), *failed}
         for item in list(waiting.values()):
             if len(running) == workers or time.monotonic() - began >= seconds:
@@ -78,6 +88,7 @@ def start(settings, item):
         return pid
     status = 1
     try:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # end with the process that began it
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         run.execute(settings, item, executor=execute_cells)
         status = 0

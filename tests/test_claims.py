@@ -107,6 +107,7 @@ OLD = {**PLUS, "scheme": "BottleNet"}
 POOL1 = {"pool": 1, "ratio": 0.7, "symbols": 2560, "device_macs": 4.5e6}
 POOL5 = {"pool": 5, "ratio": 0.3, "symbols": 8, "device_macs": 150e6}
 WRONG = {"accuracy_selecting": 0.6, "accuracy": 0.9, "accuracy_reporting": 0.9}  # outside the tolerance
+LUCKY = {"accuracy_reporting": 0.6}  # within it on the half that selects alone
 FIGURE3 = ({**PNG}, POOL1, POOL5, {**PLUS, "symbols": 8192}, {**OLD, "symbols": 9000, "device_macs": 2e8})
 
 
@@ -116,6 +117,8 @@ FIGURE3 = ({**PNG}, POOL1, POOL5, {**PLUS, "symbols": 8192}, {**OLD, "symbols": 
     ((PNG, {**POOL1, "symbols": 3001}), NOT),
     ((PNG, {**POOL1, "device_macs": 4.81e6}), NOT),
     ((PNG, {**POOL1, **WRONG}), NOT),
+    ((PNG, {**POOL1, **LUCKY}), UNRESOLVED),
+    ((PNG, {**POOL1, **LUCKY}, {**POOL1, "symbols": 2600}), REPRODUCED),
     ((PNG, {**POOL1, "device_macs": 9e6}, {**POOL1, "symbols": 7000}), NOT),  # each has one of the two
     ((PNG, {**POOL1, "pool": 2}), UNMEASURED),
     ((POOL1,), UNMEASURED)])
@@ -129,6 +132,7 @@ def test_c3(rows, expected):
     ((POOL5, {**POOL5, **WRONG}), REPRODUCED),
     (({**POOL5, "device_macs": 161e6},), NOT),
     (({**POOL5, **WRONG},), NOT),
+    (({**POOL5, **LUCKY},), UNRESOLVED),
     (({**POOL5, "symbols": 16},), UNMEASURED),
     (({**POOL5, "pool": 4},), UNMEASURED)])
 def test_c4(rows, expected):

@@ -8,6 +8,7 @@ import pytest
 
 from lib import estimate, results, run, study
 
+PRETRAINED = {"accuracy_clean": 0.7, "accuracy_selecting_clean": 0.7, "accuracy_reporting_clean": 0.7}
 ORIGIN = {"commit": "0123456789abcdef", "device": "a processor", "seconds": 12.5}
 
 
@@ -35,7 +36,7 @@ def point(snr_db, draw=0, accuracy=0.5, right_by_class="50 50"):
 
 def stored_study(root):
     """A pretrained net, a pruning stop, a model evaluated at two SNRs and a PNG baseline."""
-    store(root, "pretrain/s0", {"accuracy_clean": 0.7, "accuracy_selecting_clean": 0.7}, seed=0)
+    store(root, "pretrain/s0", PRETRAINED, seed=0)
     store(root, "prune/pool2-r0.50-s0", {"accuracy_clean": 0.68, "device_macs": 20_000_000}, seed=0, pool=2, ratio=0.5,
           variant="proposed")
     store(root, "autoencoder/pool2-r0.50-b256-snr14.5-s0", {"accuracy_clean": 0.6, "accuracy_at_snr": 0.59}, seed=0,
@@ -95,8 +96,8 @@ def test_what_was_computed_by_hand_is_read_only_when_asked(root):
 
 STAGES = {
     "nothing": [],
-    "the pretrained net": [("pretrain/s0", {"accuracy_clean": 0.7, "accuracy_selecting_clean": 0.7}, {"seed": 0})],
-    "no model yet": [("pretrain/s0", {"accuracy_clean": 0.7, "accuracy_selecting_clean": 0.7}, {"seed": 0}),
+    "the pretrained net": [("pretrain/s0", PRETRAINED, {"seed": 0})],
+    "no model yet": [("pretrain/s0", PRETRAINED, {"seed": 0}),
                      ("prune/pool2-r0.50-s0", {"accuracy_clean": 0.7, "device_macs": 5},
                       {"seed": 0, "pool": 2, "ratio": 0.5, "variant": "proposed"})]}
 
@@ -306,6 +307,13 @@ def test_the_tolerance_is_taken_from_the_baselines_accuracy_on_the_same_half():
     points = figure3(model("inside", 64, 10, 0.681), model("outside", 32, 5, 0.679))
     assert points.selected.to_dict() == {"inside": True, "outside": False}
     assert not figure3(model("inside", 64, 10, 0.681), baseline=0.71).selected.any()
+
+
+def test_what_a_selected_model_loses_is_told_on_the_half_that_reports():
+    points = figure3(model("holds", 64, 10, 0.7, accuracy_reporting=-0.019), model("lucky", 32, 20, 0.7,
+                     accuracy_reporting=-0.03), model("unlucky", 16, 30, 0.6, accuracy_reporting=0.0))
+    assert points.loss.to_dict() == pytest.approx({"holds": 0.019, "lucky": 0.03, "unlucky": 0})  # its baseline is 0
+    assert points.holds.to_dict() == {"holds": True, "lucky": False, "unlucky": False}
 
 
 def test_dominated_models_are_not_selected():

@@ -403,6 +403,15 @@ def test_what_makes_a_number_makes_its_results_stale(workspace, file, old, new, 
     assert stale <= found and not spared & found
 
 
+def test_an_edit_that_was_found_to_change_no_number_makes_nothing_stale(workspace, monkeypatch):
+    before = provenance.code(runs()[MODEL].notebook)["channel"]
+    edit(workspace, "lib/channel.py", "def capacity", "ANOTHER = 1\n\n\ndef capacity")
+    after = provenance.code(runs()[MODEL].notebook)["channel"]
+    assert after != before and MODEL in results.stale("tiny")[0]
+    monkeypatch.setitem(provenance.SAME_NUMBERS, after, before)
+    assert results.stale("tiny") == ([], [])
+
+
 def test_another_upstream_result_makes_another_hash(workspace):
     before = provenance.fingerprint(study.load("tiny"), runs()[MODEL])
     path = folder(AUTOENCODER) / "result.json"

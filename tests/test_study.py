@@ -389,6 +389,12 @@ def test_every_run_has_an_estimate(profile):
     assert all(estimate.image_passes(loaded, item) > 0 for item in study.runs(loaded))
 
 
+@pytest.mark.parametrize("spans, length", [
+    ([(0, 2), (5, 6)], 3), ([(0, 4), (1, 3), (2, 6)], 6), ([(5, 6), (0, 2), (1, 3)], 4), ([], 0)])
+def test_the_time_of_runs_side_by_side_counts_once(spans, length):
+    assert estimate._covered(spans) == length
+
+
 @pytest.mark.parametrize("pool, bandwidth, channels", [(1, 2048, 64), (2, 512, 128), (4, 128, 512), (5, 8, 512)])
 def test_the_estimates_share_of_the_link_is_what_its_layers_count(pool, bandwidth, channels):
     link = codec.link(pool, channels, bandwidth, 10.0)

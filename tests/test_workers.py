@@ -1,9 +1,12 @@
 """Many runs in forked processes: the numbers of papermill's runs, in an order that their upstream runs allow."""
 
 import json
+import os
 import subprocess
 import sys
+import time
 
+import psutil
 import pytest
 import torch
 from test_run import MODEL, NAMES, PNG, PRETRAIN, PRUNE, computed, copy_project, work_in  # noqa: F401
@@ -62,7 +65,30 @@ def test_a_finished_study_has_nothing_left(computed):  # noqa: F811
     assert (work(computed, "tiny").returncode, work(computed, "tiny").stdout) == (0, "")
 
 
-@pytest.mark.parametrize("arguments", [("tiny", "--workers", "0"), ("nowhere",)])
+def test_a_kill_ends_the_runs_too_and_the_same_command_goes_on(tmp_path):
+    root = copy_project(tmp_path)
+    process = subprocess.Popen([sys.executable, "-m", "lib.workers", "tiny"], cwd=root, stdout=subprocess.DEVNULL)
+    while not (root / "outputs/tiny" / PRETRAIN / "checkpoint.pt").exists():
+        time.sleep(0.02)
+    children = psutil.Process(process.pid).children()
+    process.kill()
+    process.wait()
+    assert children and not psutil.wait_procs(children, timeout=5)[1]
+    assert not run.finished(root / "outputs/tiny" / PRETRAIN)
+    assert work(root, "tiny").returncode == 0 and run.finished(root / "outputs/tiny" / MODEL)
+
+
+def test_no_run_begins_once_lib_has_been_edited(tmp_path, monkeypatch):
+    versions = iter([1, 1, 2, 2, 2])
+    monkeypatch.setattr("lib.forks.code_version", lambda: next(versions))
+    began = []
+    monkeypatch.setattr(workers, "start", lambda settings, item: began.append(item.name) or os.posix_spawn(
+        "/bin/true", ["true"], {}))
+    items = [study.Run(name, "", {}, []) for name in "abc"]
+    assert workers.work(None, items, workers=1) == 1 and began == ["a"]
+
+
+@pytest.mark.parametrize("arguments", [("tiny", "--workers", "0"), ("tiny", "--only", "figure6"), ("nowhere",)])
 def test_impossible_arguments_are_one_sentence(computed, arguments):  # noqa: F811
     done = work(computed, *arguments)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
