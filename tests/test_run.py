@@ -662,6 +662,16 @@ def test_a_checkpoint_of_other_parameters_is_not_resumed(workspace, monkeypatch)
     assert losses[0] != losses[1]
 
 
+def test_a_checkpoint_of_another_engine_is_not_resumed(workspace, monkeypatch):
+    keys = []
+    monkeypatch.setattr(training, "fit", lambda *_, key, **options: keys.append(key))
+    for engine in (training.Engine(), training.Engine(cuda_graphs=True), training.Engine(bfloat16=True)):
+        started = job.start("pretrain", "tiny", seed=0)
+        started.engine = engine
+        started.fit(None, None, None, None, None)
+    assert len(set(keys)) == 3
+
+
 def test_a_run_killed_in_the_middle_leaves_no_result_and_is_resumed(workspace, capsys):
     change_study(workspace, "end_to_end: {epochs: 3", "end_to_end: {epochs: 40")  # time enough to be killed in
     shutil.rmtree(folder(MODEL))
