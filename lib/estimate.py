@@ -39,7 +39,10 @@ def image_passes(settings, item):
     if p["scheme"] in ("bottlenet", "bottlenet_plus", "deepjscc"):
         phases = settings.baselines.frozen, settings.baselines.everything
         return sum(trained(phase, 1) for phase in phases) + evaluated * tests
-    return len(settings.evaluation.snr_db) * tests
+    if p["scheme"] == "separation":  # another code for each SNR
+        return tests * (device + (1 - share) * len(settings.snrs_db(p["snr_db"])))
+    retrained = trained(settings.prune.training, 1) + 3 * settings.prune.score_images
+    return tests + (retrained if p["scheme"] == "two_step" else 0)
 
 
 def _link_share(width, pool, ratio, bandwidth):
