@@ -58,7 +58,8 @@ def store(name, digest, metrics=()):
     place.mkdir(parents=True)
     (place / "result.json").write_text(json.dumps({
         "name": name, "step": name.split("/")[0], "hash": digest, "parameters": {}, "metrics": dict(metrics),
-        "evaluation": [], "provenance": {"device": provenance.device(), "seconds": 10.0, "commit": None}}))
+        "evaluation": [], "provenance": {"device": provenance.device(), "seconds": 10.0, "commit": None,
+                                           "end": "2026-01-01T00:00:00+00:00"}}))
 
 
 def listed():
@@ -266,7 +267,7 @@ def test_the_estimate_follows_what_finished_runs_took(root, command, monkeypatch
 def test_a_study_is_handed_to_snakemake(root, command):
     code, out, _ = command("tiny", "--jobs", "3", "--only", "figure5", "--rerun-stale")
     (arguments,) = command.handed
-    assert code == 0 and arguments[arguments.index("--cores") + 1] == "3"
+    assert code == 0 and arguments[arguments.index("--cores") + 1] == "3" and "gpu=3" in arguments
     assert {"profile=tiny", "only=figure5", "rerun_stale=1", "report_only=0"} <= set(arguments)
     assert "report/index.html" in out
 
