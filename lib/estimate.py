@@ -22,6 +22,7 @@ def image_passes(settings, item):
     def trained(schedule, cost):
         return 3 * cost * schedule.epochs * min(schedule.images_per_epoch or images, images)
 
+    pruned = trained(settings.prune.training, 1) + 3 * settings.prune.score_images  # a step of pruning
     if item.step == "pretrain":
         return trained(settings.pretrain, 1) + settings.pretrain.epochs * settings.evaluation.curve_images + tests
     if item.step == "prune":
@@ -29,7 +30,7 @@ def image_passes(settings, item):
         before = float(item.upstream[0].split("-r")[1].split("-")[0]) if "-r" in item.upstream[0] else 0.0
         done = geometry.filters_to_remove(total, before)
         count = len(geometry.pruning_steps(total, p["ratio"], done, settings.prune.filters_per_step))
-        return count * (trained(settings.prune.training, 1) + 3 * settings.prune.score_images) + tests
+        return count * pruned + tests
     if item.step == "autoencoder":
         return images * device + trained(settings.autoencoder, link) + 3 * tests
     if item.step == "end_to_end":
@@ -41,8 +42,7 @@ def image_passes(settings, item):
         return sum(trained(phase, 1) for phase in phases) + evaluated * tests
     if p["scheme"] == "separation":  # another code for each SNR
         return tests * (device + (1 - share) * len(settings.snrs_db(p["snr_db"])))
-    retrained = trained(settings.prune.training, 1) + 3 * settings.prune.score_images
-    return tests + (retrained if p["scheme"] == "two_step" else 0)
+    return tests + (pruned if p["scheme"] == "two_step" else 0)
 
 
 def _link_share(width, pool, ratio, bandwidth):
@@ -58,10 +58,9 @@ def rate(settings, device):
 
     Over the time in which any of them ran, so that runs side by side count as they were.
     """
-    listed = {item.name: item for item in study.runs(settings)}
     passes, spans = 0.0, []
-    for name, item in listed.items():
-        folder = run.folder_of(settings, name)
+    for item in study.runs(settings):
+        folder = run.folder_of(settings, item.name)
         if run.finished(folder) and (origin := run.read_result(folder)["provenance"])["device"] == device:
             passes += image_passes(settings, item)
             end = datetime.fromisoformat(origin["end"]).timestamp()

@@ -20,6 +20,8 @@ import traceback
 from pathlib import Path
 
 ADDRESS = "STUDY_FORKS"  # the environment variable that names the server's socket
+COMPUTING = ("torch._dynamo",  # what the first optimizer of a process imports
+             "lib.claims", "lib.evaluation", "lib.figures", "lib.job", "lib.pruning", "lib.schemes")
 KERNEL = None  # in a forked run: where it tells its future kernel, forked beforehand, how to start
 
 
@@ -70,9 +72,7 @@ def preload():
     from lib import run
 
     run.import_papermill()
-    for module in ("ipykernel.ipkernel", "ipykernel.kernelapp", "nbconvert",
-                   "torch._dynamo",  # what the first optimizer of a process imports
-                   "lib.claims", "lib.evaluation", "lib.figures", "lib.job", "lib.pruning", "lib.schemes"):
+    for module in ("ipykernel.ipkernel", "ipykernel.kernelapp", "nbconvert", *COMPUTING):
         importlib.import_module(module)
 
 

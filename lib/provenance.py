@@ -39,9 +39,9 @@ def fingerprint(loaded, item, with_code=True, code_of=None):
     is `code`, or one that remembers notebooks.
     """
     upstream = [finished_hash(loaded, name) for name in item.upstream]
-    modules = (code_of or code)(item.notebook) if with_code else None
-    if modules:
-        modules = {name: SAME_NUMBERS.get(found, found) for name, found in modules.items()}
+    modules = None
+    if with_code:
+        modules = {name: SAME_NUMBERS.get(found, found) for name, found in (code_of or code)(item.notebook).items()}
     content = [study.resolved(loaded, item), modules, upstream]
     return digest(json.dumps(content, sort_keys=True))
 

@@ -27,8 +27,7 @@ def load(profile, interactive=False):
         parameters["train_snr_db"] = parameters.pop("snr_db", None)
         common = {"run": result["name"], "step": result["step"], "scheme": PROPOSED, **parameters,
                   **result["metrics"], "hash": result["hash"], "seconds": origin["seconds"],
-                  "device": origin["device"],
-                  "precision": origin.get("precision"), "commit": origin["commit"],
+                  "device": origin["device"], "precision": origin.get("precision"), "commit": origin["commit"],
                   "uncommitted_changes": origin.get("uncommitted_changes", False)}
         rows += [{**common, **point} for point in result["evaluation"]] or [common]
     table = pd.DataFrame(rows)

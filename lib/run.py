@@ -83,8 +83,8 @@ def execute(loaded, run, folder=None, executor=None):
         fcntl.flock(lock, fcntl.LOCK_EX)  # an orphan of a killed study may still be at it
         if result.exists() and result.stat().st_mtime_ns != before:
             return  # and it has finished the run meanwhile
-        for left in (*folder.glob(f"*{UNFINISHED}"), *folder.glob(partial.name)):
-            left.unlink()
+        for left in (*folder.glob(f"*{UNFINISHED}"), partial):
+            left.unlink(missing_ok=True)
         (executor or papermill_run)(notebook, partial, folder, loaded.threads_of(run.step),
                                     {"study": loaded.source, **run.parameters})
         (folder / "notebook.ipynb").unlink(missing_ok=True)

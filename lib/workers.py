@@ -9,6 +9,7 @@ not kept. One small model cannot fill a GPU: several share its cores under NVIDI
 
 import argparse
 import ctypes
+import importlib
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ import traceback
 from lib import InputError, forks, run, study
 
 PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
+
 
 def main(arguments):
     """Do the runs of a study that are still to do; returns the exit code, 0 when none is left."""
@@ -49,8 +51,10 @@ def preload(settings):
     import matplotlib
     import torch
 
-    from lib import data, evaluation, figures, job, pruning, schemes  # noqa: F401
+    from lib import data
     matplotlib.use("agg")
+    for module in forks.COMPUTING:
+        importlib.import_module(module)
     torch.set_num_threads(1)
     data.dataset = functools.cache(data.dataset)
     data.dataset(settings.data.name, settings.data.root)

@@ -1,5 +1,8 @@
 """One thread, so that the suite's time does not depend on what else the machine does; what several files need."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -38,3 +41,17 @@ def pictures():
     images, labels = data.load("mini", split="test")
     chosen = torch.arange(1000).view(10, 100)[:, :4].T.flatten()
     return images[chosen], labels[chosen]
+
+
+@pytest.fixture(scope="session")
+def computed(tmp_path_factory):
+    """A copy of the project, under git, in which the tiny study has been computed once, by its command."""
+    from test_run import copy_project
+
+    root = copy_project(tmp_path_factory.mktemp("project"))
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@t"]
+    for command in (["init", "-q"], ["add", "lib", "notebooks", "params"], ["commit", "-qm", "all"]):
+        subprocess.run([*git, *command], cwd=root, check=True)
+    done = subprocess.run([sys.executable, "-m", "lib", "tiny"], cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return root

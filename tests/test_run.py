@@ -22,7 +22,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lib import InputError, codec, data, evaluation, forks, job, provenance, results, run, study, training, vgg
+from lib import InputError, codec, data, evaluation, forks, job, provenance, results, run, study, training, vgg, workers
 
 TINY = """
 name: tiny
@@ -70,18 +70,6 @@ def work_in(root, patch):
         patch.setattr(module, "ROOT", root)
     for name in (run.OUTPUT, "PYTHONPATH"):
         patch.delenv(name, raising=False)
-
-
-@pytest.fixture(scope="module")
-def computed(tmp_path_factory):
-    """A copy of the project, under git, in which the tiny study has been computed once, by its command."""
-    root = copy_project(tmp_path_factory.mktemp("project"))
-    git = ["git", "-c", "user.name=t", "-c", "user.email=t@t"]
-    for command in (["init", "-q"], ["add", "lib", "notebooks", "params"], ["commit", "-qm", "all"]):
-        subprocess.run([*git, *command], cwd=root, check=True)
-    done = subprocess.run([sys.executable, "-m", "lib", "tiny"], cwd=root, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return root
 
 
 @pytest.fixture
@@ -141,23 +129,15 @@ def write_notebook(root, name, *cells):
         json.dumps({"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}))
 
 
-def code_cells(notebook):
-    cells = json.loads(run.notebook_file(notebook).read_text())["cells"]
-    return [cell for cell in cells if cell["cell_type"] == "code"]
-
-
 def in_process(item, folder, monkeypatch):
     """Run the cells of a run's notebook here, as papermill would in a kernel; the result stays partial."""
     import matplotlib.pyplot as plt
 
     plt.switch_backend("Agg")
     monkeypatch.setenv(run.OUTPUT, str(folder))
+    monkeypatch.chdir(study.ROOT)  # and back at the test's end
     monkeypatch.setattr(sys, "path", list(sys.path))
-    scope = {}
-    for cell in code_cells(item.notebook):
-        exec("".join(cell["source"]), scope)
-        if "parameters" in cell["metadata"].get("tags", []):
-            scope.update({"study": "tiny", **item.parameters})
+    workers.execute_cells(run.notebook_file(item.notebook), None, folder, 1, {"study": "tiny", **item.parameters})
     plt.close("all")
     monkeypatch.delenv(run.OUTPUT)
 

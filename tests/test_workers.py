@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 import torch
-from test_run import MODEL, NAMES, PNG, PRETRAIN, PRUNE, computed, copy_project, work_in  # noqa: F401
+from test_run import MODEL, NAMES, PNG, PRETRAIN, PRUNE, copy_project, work_in
 
 from lib import run, study, workers
 
@@ -26,7 +26,7 @@ def forked(tmp_path_factory):
     return root, work(root, "tiny", "--workers", "2")
 
 
-def test_the_numbers_are_those_of_papermill(forked, computed):  # noqa: F811
+def test_the_numbers_are_those_of_papermill(forked, computed):
     root, done = forked
     assert done.returncode == 0, done.stderr
     for name in NAMES:
@@ -61,7 +61,7 @@ def test_when_the_time_is_up_no_run_begins(tmp_path):
     assert (done.returncode, done.stdout) == (1, "") and not (root / "outputs").exists()
 
 
-def test_a_finished_study_has_nothing_left(computed):  # noqa: F811
+def test_a_finished_study_has_nothing_left(computed):
     assert (work(computed, "tiny").returncode, work(computed, "tiny").stdout) == (0, "")
 
 
@@ -89,7 +89,7 @@ def test_no_run_begins_once_lib_has_been_edited(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("arguments", [("tiny", "--workers", "0"), ("tiny", "--only", "figure6"), ("nowhere",)])
-def test_impossible_arguments_are_one_sentence(computed, arguments):  # noqa: F811
+def test_impossible_arguments_are_one_sentence(computed, arguments):
     done = work(computed, *arguments)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
 
