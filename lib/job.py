@@ -133,12 +133,12 @@ def describe(loaded, step, parameters):
 
 
 def engine(loaded):
-    """The GPU where there is one; its bfloat16 and CUDA graphs only there."""
-    size = loaded.evaluation.batch_size
+    """The GPU where there is one, and its CUDA graphs only there; bfloat16 on a CPU only if it multiplies it itself."""
+    size, bfloat16 = loaded.evaluation.batch_size, loaded.precision == "bfloat16"
     if not torch.cuda.is_available():
-        return training.Engine(batch_size=size)
+        return training.Engine(bfloat16=bfloat16 and cpu.multiplies_bfloat16(), batch_size=size)
     torch.set_float32_matmul_precision("high")
-    return training.Engine(torch.device("cuda"), loaded.precision == "bfloat16", loaded.cuda_graphs, size)
+    return training.Engine(torch.device("cuda"), bfloat16, loaded.cuda_graphs, size)
 
 
 def save_weights(folder, state, half, ending=""):

@@ -172,7 +172,7 @@ class Study(Strict):
     network: Network
     seeds: list[int] = Field(min_length=1)
     threads: Threads
-    precision: Literal["float32", "bfloat16"] = "float32"  # bfloat16 on a GPU only
+    precision: Literal["float32", "bfloat16"] = "float32"  # bfloat16 on a GPU, or a CPU with AMX
     cuda_graphs: bool = True  # training steps recorded once and replayed, on a GPU only
     evaluation: Evaluation
     pretrain: Schedule

@@ -23,6 +23,7 @@ PRESENTATION = {"run", "forks", "job", "study", "parameters", "estimate", "resul
 # Edits of other modules that were found to change no number: the digest of a module, and the earlier one it stands for.
 SAME_NUMBERS = {
     "90bb55a207a90416": "f81cb6aeb75fdc1e",  # pruning: Taylor scores, equal to the bit, no longer keep activations
+    "4f6fc572b2012415": "34ad943f40dd8095",  # training: what was bfloat16 was on a GPU, where nothing changed
 }
 LIBRARIES = ("torch", "torchvision", "numpy", "papermill")
 

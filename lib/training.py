@@ -14,7 +14,7 @@ from lib.codec import GDN
 
 @dataclass(frozen=True)
 class Engine:
-    """Where and how arithmetic runs; bfloat16 pays on a GPU only, and CUDA graphs are there alone."""
+    """Where and how arithmetic runs: bfloat16 pays on GPUs and a few CPUs; CUDA graphs are of GPUs."""
 
     device: torch.device = torch.device("cpu")
     bfloat16: bool = False
@@ -22,9 +22,9 @@ class Engine:
     batch_size: int = 250  # of evaluations
 
     def autocast(self):
-        """The context of a forward pass: on a GPU its precision, on a CPU faster convolutions."""
-        if self.device.type == "cpu" and not self.bfloat16:
-            return cpu.matrix_convolutions()
+        """The context of a forward pass: its precision and, on a CPU, faster convolutions."""
+        if self.device.type == "cpu":
+            return cpu.autocast_bfloat16() if self.bfloat16 else cpu.matrix_convolutions()
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
 
     def place(self, module):
