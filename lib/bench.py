@@ -26,6 +26,7 @@ from lib import cpu, data, estimate, job, parameters, provenance, run, study, to
 from lib.bench_cpu import (
     Row,
     Scale,
+    bfloat16_step,
     device_half,
     fold_batch_norm,  # noqa: F401
     matrix_rate,
@@ -46,7 +47,7 @@ def main(scale=None, folder=study.ROOT / "outputs" / "bench"):
     cpu.keep_memory()
     torch.manual_seed(0)
     images = data.dataset("mini")
-    parts = (training_step, over_snr, remove_filters, stored_features, device_half, gpu_training)
+    parts = (training_step, bfloat16_step, over_snr, remove_filters, stored_features, device_half, gpu_training)
     rows, layers = [], []
     matrix_rate(scale.matrix)  # warms up
     after = matrix_rate(scale.matrix)

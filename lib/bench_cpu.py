@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from lib import codec, data, evaluation, flops, pruning, study, training, vgg
+from lib import codec, cpu, data, evaluation, flops, pruning, study, training, vgg
 from lib.geometry import filters_to_remove
 from lib.schedule import Schedule
 
@@ -95,6 +95,18 @@ def training_step(scale, images):
         yield Row(f"{name}: rate", "", count / seconds, "images/s")
         yield Row(f"{name}: loading and augmentation", "the step",
                   100 * load_seconds(images, count, scale.batch) / seconds, "%", below=limit)
+
+
+def bfloat16_step(scale, images):
+    """The full network's training step in bfloat16 beside float32, where the processor multiplies bfloat16 itself."""
+    count, seconds = min(scale.steps * scale.batch, len(images.train_images)), [float("nan")] * 2
+    if cpu.multiplies_bfloat16():
+        seconds = [fit(vgg.vgg16_bn(100, scale.width), images.train_images, images.train_labels, F.cross_entropy,
+                       count, scale.batch, prepare=images.normalise, augmented=True, engine=engine)
+                   for engine in (training.CPU, training.Engine(bfloat16=True))]
+    name = f"training step, width {scale.width:g}, batch {scale.batch}, bfloat16"
+    yield Row(name, "float32", seconds[0] / seconds[1], "×")
+    yield Row(f"{name}: rate", "", count / seconds[1], "images/s")
 
 
 def over_snr(scale, images):

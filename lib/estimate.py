@@ -83,12 +83,15 @@ def _measure(settings):
 
     from lib import job, vgg
 
-    network = job.engine(settings).place(vgg.vgg16_bn(settings.classes, settings.network.width))
+    engine = job.engine(settings)
+    network = engine.place(vgg.vgg16_bn(settings.classes, settings.network.width))
     device = next(network.parameters()).device
     images, times = torch.randn(64, 3, 32, 32, device=device), []
     for _ in range(3):
         began = time.perf_counter()
-        network(images).square().mean().backward()
+        with engine.autocast():
+            loss = network(images).square().mean()
+        loss.backward()
         if device.type == "cuda":
             torch.cuda.synchronize()
         times.append(time.perf_counter() - began)

@@ -28,8 +28,8 @@ def table(folder):
 
 def test_every_comparison_has_its_rows(table):
     assert table.what.is_unique
-    for part in ("training step", "loading", "pool 2", "pool 4", "removing", "autoencoder", "device half", "GPU",
-                 "desk.yaml", "paper.yaml"):
+    for part in ("training step", "bfloat16", "loading", "pool 2", "pool 4", "removing", "autoencoder", "device half",
+                 "GPU", "desk.yaml", "paper.yaml"):
         assert table.what.str.contains(part).any(), part
 
 

@@ -1,5 +1,6 @@
 """What makes a CPU fast changes no number beyond rounding: against PyTorch's own convolutions."""
 
+import pathlib
 import platform
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lib import cpu, evaluation, study, training, vgg
+from lib import cpu, evaluation, job, study, training, vgg
 from lib.schedule import Schedule
 
 
@@ -26,10 +27,12 @@ def gradients(convolution, x, outputs):
     return [made, *torch.autograd.grad(made, [x, *convolution.parameters()], outputs)]
 
 
+SHAPES = [(3, 5, 7, 4, 4), (2, 8, 6, 8, 8), (4, 3, 2, 2, 2), (2, 3, 4, 1, 1), (1, 2, 3, 2, 5), (2, 3, 3, 1, 4),
+          (2, 3, 3, 4, 1), (2, 3, 4, 17, 17)]
+
+
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize(("n", "inputs", "filters", "height", "width"),
-                         [(3, 5, 7, 4, 4), (2, 8, 6, 8, 8), (4, 3, 2, 2, 2), (2, 3, 4, 1, 1), (1, 2, 3, 2, 5),
-                          (2, 3, 3, 1, 4), (2, 3, 3, 4, 1), (2, 3, 4, 17, 17)])
+@pytest.mark.parametrize(("n", "inputs", "filters", "height", "width"), SHAPES)
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_outputs_and_gradients_are_those_of_pytorch(n, inputs, filters, height, width, bias, layout):
     convolution = nn.Conv2d(inputs, filters, 3, padding=1, bias=bias).double().to(memory_format=layout)
@@ -114,6 +117,78 @@ def test_convolutions_are_left_as_they_were_even_after_an_error():
 def test_a_map_of_one_pixel_meets_the_kernels_centre_alone():
     x, weight = torch.randn(3, 4, 1, 1), torch.randn(5, 4, 3, 3)
     torch.testing.assert_close(cpu.convolve(x, weight)[..., 0, 0], x[..., 0, 0] @ weight[..., 1, 1].T)
+
+
+# bfloat16
+
+@pytest.fixture
+def patched(monkeypatch):
+    """A list that grows with each convolution that is one product with the patches of its map."""
+    used, usual = [], cpu._ConvolvePatches.forward
+    monkeypatch.setattr(cpu, "MANY_WEIGHTS_BFLOAT16", 0)
+    monkeypatch.setattr(cpu._ConvolvePatches, "forward", staticmethod(
+        lambda ctx, *arguments: used.append(1) or usual(ctx, *arguments)))
+    return used
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("n", "inputs", "filters", "height", "width"), SHAPES)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_products_with_patches_are_pytorchs_convolutions(n, inputs, filters, height, width, bias, layout):
+    convolution = nn.Conv2d(inputs, filters, 3, padding=1, bias=bias).double().to(memory_format=layout)
+    x = torch.randn(n, inputs, height, width, dtype=torch.double).to(memory_format=layout).requires_grad_()
+    outputs = torch.randn(n, filters, height, width, dtype=torch.double).to(memory_format=layout)
+    expected = gradients(convolution, x, outputs)
+    convolution.forward = lambda x: cpu._ConvolvePatches.apply(x, convolution.weight, convolution.bias)
+    for ours, theirs in zip(gradients(convolution, x, outputs), expected, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_bfloat16_rounds_once_what_float32_computes(patched):
+    """Outputs and gradients are float32's up to the rounding of inputs and results, as those of autocast are."""
+    convolution = nn.Conv2d(64, 48, 3, padding=1)
+    x, outputs = torch.randn(8, 64, 4, 4, requires_grad=True), torch.randn(8, 48, 4, 4)
+    expected = gradients(convolution, x, outputs)
+    with torch.autocast("cpu", torch.bfloat16):
+        usual = gradients(convolution, x, outputs.bfloat16())
+    with cpu.autocast_bfloat16():
+        found = gradients(convolution, x, outputs.bfloat16())
+    assert patched and found[0].dtype == torch.bfloat16 and {part.dtype for part in found[1:]} == {torch.float32}
+    for ours, theirs, exact in zip(found, usual, expected, strict=True):
+        error, usual_error = ((part - exact).norm() / exact.norm() for part in (ours, theirs))
+        assert error < 0.01 and error < 1.2 * usual_error
+
+
+def test_only_small_maps_and_many_weights_are_products_with_patches(monkeypatch, patched):
+    monkeypatch.setattr(cpu, "MANY_WEIGHTS_BFLOAT16", 9 * 4 * 6)
+    few, enough = nn.Conv2d(4, 5, 3, padding=1), nn.Conv2d(4, 6, 3, padding=1)
+    strided = nn.Conv2d(4, 6, 3, stride=2, padding=1)
+    with cpu.autocast_bfloat16():
+        for convolution, size, used in ((few, 4, 0), (strided, 4, 0), (enough, 5, 0), (enough, 4, 1)):
+            assert convolution(torch.randn(2, 4, size, size)).dtype == torch.bfloat16
+            assert len(patched) == used
+
+
+def test_training_in_bfloat16_follows_float32(pictures, make_network, patched):
+    images, labels = pictures
+    curves = [training.fit(make_network(), images, labels, F.cross_entropy,
+                           Schedule(epochs=3, lr=0.001, batch_size=16, nesterov=True), seed=3, augmented=True,
+                           prepare=lambda batch: (batch.float() - 120) / 65, engine=training.Engine(bfloat16=bfloat16),
+                           report=lambda line: None).loss.tolist() for bfloat16 in (False, True)]
+    assert patched and curves[0] != curves[1] == pytest.approx(curves[0], rel=0.02)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="chooses between two ways of a CPU")
+@pytest.mark.parametrize("profile, able, expected",
+                         [("gpu", True, True), ("gpu", False, False), ("quick", True, False)])
+def test_bfloat16_is_for_processors_that_multiply_it(profile, able, expected, monkeypatch):
+    monkeypatch.setattr(cpu, "multiplies_bfloat16", lambda: able)
+    assert job.engine(study.load(profile)).bfloat16 == expected
+
+
+def test_the_processor_tells_whether_it_multiplies_bfloat16():
+    flags = pathlib.Path("/proc/cpuinfo").read_text().split()
+    assert cpu.multiplies_bfloat16() == ("amx_bf16" in flags)
 
 
 def test_evaluation_agrees_with_pytorchs_own_convolutions(pictures, products):
