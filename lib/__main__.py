@@ -122,8 +122,8 @@ def verify(profiles):
         print(f"{loaded.name}: {len(finished)} finished results, {len(old)} stale, {len(unknown)} not in the study")
         for name in old:
             print(f"  stale: {name}")
-        for name in results.of_earlier_weights(profile):
-            print(f"  rests on an earlier making of its upstream run, whose weights were not kept: {name}")
+        for name in results.of_other_weights(profile):
+            print(f"  rests on another making of its upstream run, whose weights were not kept: {name}")
         for name in unknown:
             print(f"  not in the study: {name}")
         for path in damaged:

@@ -95,7 +95,7 @@ def stale(profile):
     return old, unknown
 
 
-def of_earlier_weights(profile):
+def of_other_weights(profile):
     """Names of the finished runs that started from other weights than those of their upstream run's result.
 
     Most weights are not committed. A run that is made again to have them, on another machine, ends with slightly
@@ -214,7 +214,7 @@ def progress(profile):
     done = [run.finished(run.folder_of(loaded, item.name)) for item in study.runs(loaded)]
     told = [f"{sum(done)} of {len(done)} runs are finished."]
     for names, what in ((stale(profile)[0], "no longer fit the code and parameters"),
-                        (of_earlier_weights(profile), "started from an earlier making of their upstream run")):
+                        (of_other_weights(profile), "started from another making of their upstream run")):
         told += [f"{len(names)} of them {what}: {', '.join(names)}."] if names else []
     return " ".join(told)
 

@@ -314,12 +314,12 @@ def test_what_rests_on_a_stale_result_is_stale_too(workspace):
 
 
 def test_what_rests_on_an_earlier_making_of_its_weights_is_reported(workspace):
-    assert results.of_earlier_weights("tiny") == []
+    assert results.of_other_weights("tiny") == []
     path = folder(AUTOENCODER) / "result.json"
     made = json.loads(path.read_text())
     path.write_text(json.dumps({**made, "weights": {"model.safetensors": "0" * 64}}))
-    assert results.of_earlier_weights("tiny") == [MODEL] and results.stale("tiny") == ([], [])
-    assert results.progress("tiny") == ("6 of 6 runs are finished. 1 of them started from an earlier making of their "
+    assert results.of_other_weights("tiny") == [MODEL] and results.stale("tiny") == ([], [])
+    assert results.progress("tiny") == ("6 of 6 runs are finished. 1 of them started from another making of their "
                                         f"upstream run: {MODEL}.")
 
 
@@ -327,10 +327,10 @@ def test_it_is_reported_of_a_result_that_does_not_name_its_weights_too(workspace
     path = folder(MODEL) / "result.json"
     made = {key: value for key, value in json.loads(path.read_text()).items() if key != "upstream_weights"}
     path.write_text(json.dumps(made))
-    assert results.of_earlier_weights("tiny") == []
+    assert results.of_other_weights("tiny") == []
     made["provenance"]["start"] = "2020-01-01T00:00:00+00:00"
     path.write_text(json.dumps(made))
-    assert results.of_earlier_weights("tiny") == [MODEL]
+    assert results.of_other_weights("tiny") == [MODEL]
 
 
 def test_a_result_that_no_study_lists_is_reported(workspace):
