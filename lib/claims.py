@@ -123,7 +123,9 @@ def _c5(points):
     if "BottleNet++" not in set(points.scheme) or results.PROPOSED not in set(points.scheme):
         return UNMEASURED, "needs BottleNet++"
     if results.PROPOSED not in fewest or "BottleNet++" not in fewest:
-        return UNRESOLVED, f"fewest symbols within the budget: {fewest.to_dict()}"
+        told = [f"{scheme} {fewest[scheme]:.0f} symbols" if scheme in fewest else f"no model of {scheme}"
+                for scheme in ("BottleNet++", results.PROPOSED)]
+        return UNRESOLVED, f"within the budget and the tolerance: {', '.join(told)}"
     saving = fewest["BottleNet++"] / fewest[results.PROPOSED]
     return (REPRODUCED if saving >= 1024 else NOT,
             f"BottleNet++ {fewest['BottleNet++']:.0f}, ours {fewest[results.PROPOSED]:.0f} symbols: {saving:.0f}×")

@@ -153,6 +153,11 @@ def test_c5(rows, expected):
     assert verdict(table(*rows), "C5") == expected
 
 
+def test_c5_tells_who_has_no_model_within_the_tolerance():
+    rows = claims.judge(table(POOL5, {**PLUS, **WRONG}), study.load("paper")).set_index("claim")
+    assert rows.numbers["C5"].endswith(f"no model of BottleNet++, {results.PROPOSED} 8 symbols")
+
+
 @pytest.mark.parametrize("rows, expected", [
     ((POOL5, {**PLUS, "device_macs": 160e6}, {**OLD, "device_macs": 160e6}), REPRODUCED),
     ((POOL5, {**PLUS, "device_macs": 160e6}, {**OLD, "device_macs": 140e6}), NOT),
