@@ -1,5 +1,6 @@
 """What makes a CPU fast changes no number beyond rounding: against PyTorch's own convolutions."""
 
+import itertools
 import pathlib
 import platform
 import subprocess
@@ -29,15 +30,21 @@ def gradients(convolution, x, outputs):
 
 SHAPES = [(3, 5, 7, 4, 4), (2, 8, 6, 8, 8), (4, 3, 2, 2, 2), (2, 3, 4, 1, 1), (1, 2, 3, 2, 5), (2, 3, 3, 1, 4),
           (2, 3, 3, 4, 1), (2, 3, 4, 17, 17)]
+LAYOUTS = [torch.contiguous_format, torch.channels_last]
 
 
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize(("n", "inputs", "filters", "height", "width"), SHAPES)
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_outputs_and_gradients_are_those_of_pytorch(n, inputs, filters, height, width, bias, layout):
+@pytest.fixture(params=itertools.product(SHAPES, [True, False], LAYOUTS, LAYOUTS), ids=str)
+def case(request):
+    """A convolution, inputs and a gradient by its outputs, in double precision."""
+    (n, inputs, filters, height, width), bias, layout, outputs_layout = request.param
     convolution = nn.Conv2d(inputs, filters, 3, padding=1, bias=bias).double().to(memory_format=layout)
     x = torch.randn(n, inputs, height, width, dtype=torch.double).to(memory_format=layout).requires_grad_()
-    outputs = torch.randn(n, filters, height, width, dtype=torch.double)
+    outputs = torch.randn(n, filters, height, width, dtype=torch.double).to(memory_format=outputs_layout)
+    return convolution, x, outputs
+
+
+def test_outputs_and_gradients_are_those_of_pytorch(case):
+    convolution, x, outputs = case
     expected = gradients(convolution, x, outputs)
     with cpu.matrix_convolutions():
         found = gradients(convolution, x, outputs)
@@ -131,13 +138,8 @@ def patched(monkeypatch):
     return used
 
 
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize(("n", "inputs", "filters", "height", "width"), SHAPES)
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_products_with_patches_are_pytorchs_convolutions(n, inputs, filters, height, width, bias, layout):
-    convolution = nn.Conv2d(inputs, filters, 3, padding=1, bias=bias).double().to(memory_format=layout)
-    x = torch.randn(n, inputs, height, width, dtype=torch.double).to(memory_format=layout).requires_grad_()
-    outputs = torch.randn(n, filters, height, width, dtype=torch.double).to(memory_format=layout)
+def test_products_with_patches_are_pytorchs_convolutions(case):
+    convolution, x, outputs = case
     expected = gradients(convolution, x, outputs)
     convolution.forward = lambda x: cpu._ConvolvePatches.apply(x, convolution.weight, convolution.bias)
     for ours, theirs in zip(gradients(convolution, x, outputs), expected, strict=True):
