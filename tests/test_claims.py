@@ -147,6 +147,11 @@ def test_c4(rows, expected):
     ((POOL5, {**PLUS, "symbols": 8192}, {**PLUS, "symbols": 128, "device_macs": 157e6}), REPRODUCED),
     (({**POOL5, "device_macs": 157e6}, {**PLUS, "symbols": 8192}), UNRESOLVED),
     ((POOL5, {**PLUS, **WRONG}), UNRESOLVED),
+    (({**POOL5, **LUCKY}, {**PLUS, "symbols": 8192}), UNRESOLVED),
+    (({**POOL5, **LUCKY}, {**PLUS, "symbols": 8176}), NOT),  # ours needs 8 symbols or more
+    ((POOL5, {**PLUS, "symbols": 8176, **LUCKY}), UNRESOLVED),  # theirs needs 8176 or more
+    ((POOL5, {**PLUS, "symbols": 8176, **LUCKY}, {**PLUS, "symbols": 8192}), UNRESOLVED),
+    ((POOL5, {**PLUS, "symbols": 8192, **LUCKY}), REPRODUCED),
     ((POOL5,), UNMEASURED),
     (({**PLUS, "symbols": 8192},), UNMEASURED)])
 def test_c5(rows, expected):
@@ -158,13 +163,24 @@ def test_c5_tells_who_has_no_model_within_the_tolerance():
     assert rows.numbers["C5"].endswith(f"no model of BottleNet++, {results.PROPOSED} 8 symbols")
 
 
+def test_c9_tells_who_has_no_model_within_the_tolerance():
+    rows = claims.judge(table(POOL5, {**PLUS, "device_macs": 160e6}, {**OLD, **WRONG}),
+                        study.load("paper")).set_index("claim")
+    assert rows.numbers["C9"] == ("1 of 1 selected points of theirs are dominated; no model of BottleNet is within "
+                                  "the tolerance")
+
+
 @pytest.mark.parametrize("rows, expected", [
     ((POOL5, {**PLUS, "device_macs": 160e6}, {**OLD, "device_macs": 160e6}), REPRODUCED),
     ((POOL5, {**PLUS, "device_macs": 160e6}, {**OLD, "device_macs": 140e6}), NOT),
     ((POOL5, {**PLUS, "device_macs": 160e6, "symbols": 8}, {**OLD, "device_macs": 160e6}), NOT),  # not less of both
     ((POOL5, POOL1, {**PLUS, "device_macs": 5e6, "symbols": 3000}, {**OLD, "device_macs": 160e6}), REPRODUCED),
     ((POOL5, {**POOL1, **WRONG}, {**PLUS, "device_macs": 5e6, "symbols": 3000}, {**OLD, "device_macs": 160e6}), NOT),
-    ((POOL5, {**PLUS, "device_macs": 160e6}, {**OLD, "device_macs": 1, **WRONG}), REPRODUCED),
+    ((POOL5, {**PLUS, "device_macs": 160e6}, {**OLD, "device_macs": 1, **WRONG}), UNRESOLVED),  # none of BottleNet
+    ((POOL5, PLUS, {**OLD, **WRONG}), NOT),
+    ((POOL5, {**PLUS, **LUCKY}, {**OLD, "device_macs": 160e6}), UNRESOLVED),  # it is not dominated, but it may not fit
+    ((POOL5, {**PLUS, "device_macs": 160e6, **LUCKY}, {**OLD, "device_macs": 160e6}), REPRODUCED),
+    (({**POOL5, **LUCKY}, {**PLUS, "device_macs": 160e6}, {**OLD, "device_macs": 160e6}), UNRESOLVED),
     (({**POOL5, **WRONG}, PLUS, OLD), UNRESOLVED),
     ((POOL5, {**PLUS, **WRONG}, {**OLD, **WRONG}), UNRESOLVED),
     ((POOL5, PLUS), UNMEASURED), ((POOL5, OLD), UNMEASURED), ((PLUS, OLD), UNMEASURED)])
