@@ -152,6 +152,10 @@ def test_c4(rows, expected):
     ((POOL5, {**PLUS, "symbols": 8176, **LUCKY}), UNRESOLVED),  # theirs needs 8176 or more
     ((POOL5, {**PLUS, "symbols": 8176, **LUCKY}, {**PLUS, "symbols": 8192}), UNRESOLVED),
     ((POOL5, {**PLUS, "symbols": 8192, **LUCKY}), REPRODUCED),
+    (({**POOL5, "symbols": 16}, {**PLUS, **WRONG}), UNRESOLVED),
+    (({**POOL5, "symbols": 17}, {**PLUS, **WRONG}), NOT),  # 1024 times as many, BottleNet++ cannot send
+    (({**POOL5, "symbols": 17}, {**PLUS, "symbols": 8192, **LUCKY}), NOT),
+    (({**POOL5, **WRONG}, {**PLUS, "symbols": 8192}), UNRESOLVED),
     ((POOL5,), UNMEASURED),
     (({**PLUS, "symbols": 8192},), UNMEASURED)])
 def test_c5(rows, expected):
