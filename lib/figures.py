@@ -93,9 +93,9 @@ def accuracy_over_snr(points, baseline, profile, title="", axis=None, separation
     for number, label in enumerate(labels):
         spread = 100 * points[points.label == label].groupby("snr_db").accuracy.agg(["mean", "min", "max"])
         if len(spread):
-            whole = spread["mean"].reindex(sorted({*spread.index, *planned}))
             axis.plot(spread.index, spread["mean"], color=COLORS[number], ls=(0, (2, 3)), lw=0.8)
-            axis.plot(whole.index, whole, color=COLORS[number], marker=MARKERS[number], label=label)
+            spread = spread.reindex(sorted({*spread.index, *planned}))
+            axis.plot(spread.index, spread["mean"], color=COLORS[number], marker=MARKERS[number], label=label)
             axis.fill_between(spread.index, spread["min"], spread["max"], color=COLORS[number], alpha=0.2, lw=0)
     for number, label in enumerate(labels if separation is not None else []):
         mine = separation[separation.label == label].sort_values("snr_db")
@@ -162,27 +162,38 @@ def figure5(table, settings):
 
 
 def figure3(points, settings):
-    """Figure 3: symbols against device MACs; selected models filled and joined by a line, the others hollow."""
+    """Figure 3: symbols against device MACs; selected models filled and joined by a line, the others hollow.
+
+    Faint models lose more than 10 points; a dot marks those within the tolerance on both halves of the test images.
+    """
     if not len(points):
         print(f"figure3: not measured yet at the profile {settings.name}")
         return
     figure, axis = plt.subplots(figsize=(6.4, 4.2))
     for scheme, color, marker in zip(SCHEMES, COLORS, MARKERS, strict=True):
         mine = points[points.scheme == scheme].sort_values("device_macs")
-        style, chosen = {"color": color, "marker": marker}, mine[mine.selected]
+        style, chosen, poor = {"color": color, "marker": marker, "ls": ""}, mine[mine.selected], mine.loss > 0.1
         if mine.empty:
             continue
-        axis.plot(mine.device_macs, mine.symbols, ls="", alpha=0.6, markerfacecolor="none", **style)
-        axis.plot(chosen.device_macs, chosen.symbols, drawstyle="steps-post", ls="-", **style,
-                  label=scheme if len(chosen) else f"{scheme} (none within the tolerance)")
+        for models, alpha in ((mine[~poor], 0.7), (mine[poor], 0.25)):
+            axis.plot(models.device_macs, models.symbols, alpha=alpha, markerfacecolor="none", **style)
+        name = scheme + ", headers not counted" * (scheme in ("JPEG", "BottleNet"))
+        if len(chosen):
+            axis.plot(chosen.device_macs, chosen.symbols, drawstyle="steps-post", label=name, **style | {"ls": "-"})
+        else:
+            axis.plot([], [], markerfacecolor="none", label=f"{name} (none within)", **style)
         for row in chosen[chosen.pool.notna()].itertuples():
             pruned = f", ratio {row.ratio:g}" if row.ratio == row.ratio else ""
             axis.annotate(f"pool {row.pool:.0f}{pruned}", (row.device_macs, row.symbols), fontsize=7,
-                          xytext=(4, 3), textcoords="offset points")
+                          xytext=(5, 4), textcoords="offset points",
+                          zorder=1, bbox={"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 0.5})
+    sure = points[points.holds]
+    axis.plot(sure.device_macs, sure.symbols, marker=".", color="k", ls="", ms=3.5, zorder=3,
+              label="within on the other half too")
     if settings.network.width == 1:
-        axis.axvline(156e6, color="grey", ls=":", lw=1)
+        axis.axvline(156e6, color="grey", ls=":", lw=1, label="156·10⁶, half of the network")
         png = points[points.scheme == "PNG"].symbols  # about 3× less than that with 4·10⁶ operations
-        axis.plot([156e6, *len(png) * [4e6]], [8, *png / 3], marker="*", color="k", ls="", ms=9,
+        axis.plot([156e6, *len(png) * [4e6]], [8, *png / 3], marker="*", color="k", ls="", ms=8, zorder=1, alpha=0.8,
                   label="the paper: 8 symbols at 156·10⁶" + ("; PNG/3 at 4·10⁶" if len(png) else ""))
     axis.set_xscale("symlog", linthresh=1e5)
     axis.set_yscale("log")
@@ -196,7 +207,8 @@ def figure3(points, settings):
                    f"selected on {images} images: two standard errors are up to ±{noise:.1f} points"
                    + f"\nincomplete: {len(lacking)} models are still to come" * bool(lacking))
     axis.margins(x=0.12)  # room for the labels of the rightmost points
-    axis.legend(loc="center left", bbox_to_anchor=(1.06, 0.5))
+    axis.legend(loc="center left", bbox_to_anchor=(1.06, 0.5), title_fontsize=7.5, alignment="left",
+                title="filled: selected; hollow: not selected;\nfaint: more than 10 points below")
     save(figure, settings, "figure3", points)
 
 

@@ -67,9 +67,9 @@ def test_both_readings_share_a_legend_in_the_order_of_the_ratios(monkeypatch):
     assert lines(own, "ratio 0.5")[0].get_color() == lines(fixed, "ratio 0.5")[0].get_color()
 
 
-def model(scheme, run, selected=True):
+def model(scheme, run, selected=True, loss=0.01):
     return {"scheme": scheme, "run": run, "pool": 2, "ratio": 0.5, "device_macs": 1e6, "symbols": 512,
-            "selected": selected}
+            "selected": selected, "loss": loss, "holds": selected and loss <= 0.02}
 
 
 def test_figure_3_says_how_many_models_are_still_to_come():
@@ -90,4 +90,14 @@ def test_a_scheme_keeps_its_colour_and_only_selected_models_are_filled():
         assert chosen.get_markerfacecolor() != "none"
     assert found[0] == found[1]
     hollow = [line for line in plt.gcf().axes[0].get_lines() if line.get_markerfacecolor() == "none"]
-    assert len(hollow) == 3 and len(lines(plt.gcf().axes[0], "JPEG (none within the tolerance)")[0].get_xdata()) == 0
+    assert sum(len(line.get_xdata()) for line in hollow) == 3
+    assert lines(plt.gcf().axes[0], "JPEG, headers not counted (none within)")[0] in hollow
+
+
+def test_figure_3_fades_poor_models_and_marks_those_within_the_tolerance_on_both_halves():
+    figures.figure3(pd.DataFrame([model("PNG", "fine"), model("PNG", "lucky", loss=0.03),
+                                  model("WebP", "poor", False, loss=0.11)]), SETTINGS)
+    drawn = [line for line in plt.gcf().axes[0].get_lines() if line.get_markerfacecolor() == "none"]
+    alphas = sorted(line.get_alpha() for line in drawn if len(line.get_xdata()))
+    assert len(alphas) == 2 and alphas[0] < alphas[1]
+    assert len(lines(plt.gcf().axes[0], "within on the other half too")[0].get_xdata()) == 1
