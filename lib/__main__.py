@@ -1,6 +1,7 @@
 """The command line behind ./run_all.sh: run a study, verify its results, write its report, measure speed."""
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -101,7 +102,7 @@ def snakemake(profile, options, report_only=False):
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(study.ROOT / "Snakefile"), "--directory",
                str(study.ROOT), "--cores", str(cores), "--resources", f"gpu={options.jobs or 1}", "--rerun-incomplete",
                "--nolock", "--keep-going", "--rerun-triggers", "input", "--quiet", "all",
-               "--config", f"profile={loaded.source}", f"only={options.only or ''}",
+               "--config", f"profile={json.dumps(loaded.source)}", f"only={options.only or ''}",
                f"rerun_stale={int(options.rerun_stale)}", f"report_only={int(report_only)}"]
     with forks.server() as environment:
         done = subprocess.run(command, cwd=study.ROOT, env=environment, check=False)

@@ -88,29 +88,35 @@ def _c2(table):
 
 
 def _c3(points):
-    png = points[points.scheme == "PNG"]
-    ours = points[(points.scheme == results.PROPOSED) & (points.pool == 1) & points.within]
-    if png.empty or points[(points.scheme == results.PROPOSED) & (points.pool == 1)].empty:
+    png, tried = (points[points.scheme == "PNG"], points[(points.scheme == results.PROPOSED) & (points.pool == 1)])
+    if png.empty or tried.empty:
         return UNMEASURED, "needs the PNG baseline and models after pooling 1"
-    fits = ours[(ours.device_macs <= 4.8e6) & (ours.symbols <= png.symbols.iloc[0] / 2.5)]
-    best = (fits if len(fits) else ours).sort_values(["holds", "symbols"], ascending=[False, True]).head(1)
-    numbers = f"PNG {png.symbols.iloc[0]:.0f} symbols; " + ("no model within the tolerance" if best.empty else (
-        f"{best.symbols.iloc[0]:.0f} symbols at {_on_the_other_half(best.iloc[0])}"))
-    return _selected(fits), numbers
+    most = png.symbols.iloc[0] / 2.5
+    verdict, best = _within_budget(tried, (tried.device_macs <= 4.8e6) & (tried.symbols <= most),
+                                   (tried.device_macs >= 4.8e6) & (tried.symbols >= most))
+    return verdict, f"PNG {png.symbols.iloc[0]:.0f} symbols; {best.symbols:.0f} symbols at {_on_the_other_half(best)}"
 
 
 def _c4(points):
     tried = points[(points.scheme == results.PROPOSED) & (points.pool == 5) & (points.symbols == 8)]
     if tried.empty:
         return UNMEASURED, "needs models after pooling 5 with 8 symbols"
-    fits = tried[tried.within & (tried.device_macs <= 160e6)]
-    best = (fits if len(fits) else tried).sort_values("loss").iloc[0]
-    return _selected(fits), _on_the_other_half(best)
+    verdict, best = _within_budget(tried, tried.device_macs <= 160e6, tried.device_macs >= 160e6)
+    return verdict, _on_the_other_half(best)
 
 
-def _selected(fits):
-    """The verdict when these models of Figure 3 meet a claim: not resolved if the half that reports denies them all."""
-    return NOT if fits.empty else REPRODUCED if fits.holds.any() else UNRESOLVED
+def _within_budget(tried, meets, exceeds):
+    """The verdict on "a model within this budget is good enough", and the model that speaks most for it.
+
+    Without a model within the budget, those that exceed it can still deny the claim.
+    """
+    asked = tried[meets] if meets.any() else tried[exceeds]
+    verdict = (REPRODUCED if (meets & tried.holds).any() else
+               NOT if len(asked) and asked.denied.all() else UNRESOLVED)
+    for models, order in ((asked[asked.holds], "symbols"), (asked[asked.within], "symbols"), (asked, "loss")):
+        if len(models):
+            return verdict, models.sort_values(order).iloc[0]
+    return verdict, tried.sort_values("loss").iloc[0]
 
 
 def _on_the_other_half(model):
@@ -122,12 +128,13 @@ def _c5(points):
     schemes = ("BottleNet++", results.PROPOSED)
     if not set(schemes) <= set(points.scheme):
         return UNMEASURED, "needs BottleNet++"
-    budget = points[points.within & (points.device_macs <= PAPER_HALF)]
+    budget = points[points.device_macs <= PAPER_HALF]
     theirs, ours = (budget[budget.scheme == scheme] for scheme in schemes)
-    told = [f"{scheme} {models.symbols.min():.0f} symbols" if len(models) else f"no model of {scheme}"
-            for scheme, models in zip(schemes, (theirs, ours), strict=True)]
-    least = theirs.symbols.min() / ours[ours.holds].symbols.min()  # NaN, which decides nothing, where there is none
-    most = np.fmin(theirs[theirs.holds].symbols.min(), MOST_SYMBOLS) / ours.symbols.min()
+    told = [f"{scheme} {models[models.within].symbols.min():.0f} symbols" if models.within.any() else
+            f"no model of {scheme}" for scheme, models in zip(schemes, (theirs, ours), strict=True)]
+    # a fewest number of symbols that no model has is NaN, which decides nothing
+    least = theirs[~theirs.denied].symbols.min() / ours[ours.holds].symbols.min()
+    most = np.fmin(theirs[theirs.holds].symbols.min(), MOST_SYMBOLS) / ours[~ours.denied].symbols.min()
     return (REPRODUCED if least >= 1024 else NOT if most < 1024 else UNRESOLVED,
             f"within the budget and the tolerance: {', '.join(told)}")
 
@@ -181,20 +188,21 @@ def _c9(points):
     schemes = ("BottleNet++", "BottleNet", results.PROPOSED)
     if not set(schemes) <= set(points.scheme):
         return UNMEASURED, "needs BottleNet++ and BottleNet"
-    within = points[points.within]
-    ours, theirs = within[within.scheme == results.PROPOSED], within[within.scheme.isin(schemes[:2])]
+    ours, theirs = points[points.scheme == results.PROPOSED], points[points.scheme.isin(schemes[:2])]
 
     def beaten(theirs, ours):
         return [((ours.symbols < row.symbols) & (ours.device_macs < row.device_macs)).any()
                 for row in theirs.itertuples()]
 
-    selected, lacking = theirs[theirs.selected], [name for name in schemes if name not in set(within.scheme)]
+    selected, within = theirs[theirs.selected], set(points[points.within].scheme)
+    lacking = [name for name in schemes if name not in within]
     told = [f"no model of {' or '.join(lacking)} is within the tolerance"] if lacking else []
     if len(selected):
-        told.insert(0, f"{sum(beaten(selected, ours))} of {len(selected)} selected points of theirs are dominated")
-    if not ours.empty and not all(beaten(theirs[theirs.holds], ours)):
+        count = sum(beaten(selected, ours[ours.within]))
+        told.insert(0, f"{count} of {len(selected)} selected points of theirs are dominated")
+    if not all(beaten(theirs[theirs.holds], ours[~ours.denied])):
         verdict = NOT
-    elif lacking or not all(beaten(selected, ours[ours.holds])):
+    elif set(schemes[:2]) & set(lacking) or not all(beaten(theirs[~theirs.denied], ours[ours.holds])):
         verdict = UNRESOLVED
     else:
         verdict = REPRODUCED

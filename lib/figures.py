@@ -115,7 +115,7 @@ def _panels(table, settings, stem, title):
         results.figure_points, results.separation_points))
     readings = [reading for reading in ("matched", "fixed") if (data.reading == reading).any()]
     if not readings:
-        print(f"{stem}: not measured yet at the profile {settings.name}")
+        lacks(settings, stem)
         return
     figure, axes = plt.subplots(1, len(readings), figsize=(5.2 * len(readings), 3.6), sharex=True, sharey=True,
                                 squeeze=False)
@@ -134,7 +134,7 @@ def _panels(table, settings, stem, title):
                                                                           strict=True)}
     names = [name for name in dict.fromkeys([*labels, *handles]) if name in handles]
     axes.flat[-1].legend([handles[name] for name in names], names, loc="center left", bbox_to_anchor=(1.02, 0.5))
-    images, spans = 100 * settings.classes, "seeds, the mean of each" if len(settings.seeds) > 1 else "noise draws"
+    images, spans = 100 * settings.classes, "seeds, the mean of each" if data.seed.nunique() > 1 else "noise draws"
     figure.text(0.12, -0.05, f"Bands span {spans}; not in them: two binomial standard errors of {images:,} test "
                 f"images, up to ±{100 / images**0.5:.1f} points." + (
                     " Thin dashes: no model was trained for an SNR in between yet." if lacking else ""), fontsize=8)
@@ -147,7 +147,7 @@ def _panels(table, settings, stem, title):
 def figure4(table, settings, panel):
     """Figure 4a or 4b: accuracy over SNR by pruning ratio."""
     if panel not in settings.figure4.panels:
-        print(f"The study {settings.name} has no Figure 4{panel}")
+        lacks(settings, f"figure4{panel}", f"is no part of the study {settings.name}")
         return
     point = settings.figure4.panels[panel]
     _panels(table, settings, f"figure4{panel}",
@@ -167,7 +167,7 @@ def figure3(points, settings):
     Faint models lose more than 10 points; a dot marks those within the tolerance on both halves of the test images.
     """
     if not len(points):
-        print(f"figure3: not measured yet at the profile {settings.name}")
+        lacks(settings, "figure3")
         return
     figure, axis = plt.subplots(figsize=(6.4, 4.2))
     for scheme, color, marker in zip(SCHEMES, COLORS, MARKERS, strict=True):
@@ -212,10 +212,20 @@ def figure3(points, settings):
     save(figure, settings, "figure3", points)
 
 
+def _folder(settings):
+    return (run.folder_of if run.OUTPUT in os.environ else run.interactive_folder)(settings, "figures")
+
+
+def lacks(settings, stem, why="has not been measured yet"):
+    """Say that there is nothing to draw; a picture of what there was before goes."""
+    print(f"{stem} {why} [{settings.name}]")
+    for ending in ("png", "svg", "csv"):
+        (_folder(settings) / f"{stem}.{ending}").unlink(missing_ok=True)
+
+
 def save(figure, settings, stem, data):
     """Store a figure as PNG and SVG, and the numbers behind it as CSV; by hand, under outputs/interactive/."""
-    place = run.folder_of if run.OUTPUT in os.environ else run.interactive_folder
-    folder = place(settings, "figures")
+    folder = _folder(settings)
     folder.mkdir(parents=True, exist_ok=True)
     data.to_csv(folder / f"{stem}.csv", index=False, float_format="%.6g")
     for suffix, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):

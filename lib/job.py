@@ -106,6 +106,11 @@ def start(step, profile="quick", **parameters):
         if not os.environ[OUTPUT].endswith(item.name):
             raise InputError(f"The notebook's parameters say {item.name}, and its folder is {os.environ[OUTPUT]}.")
         return Job(item, loaded, os.environ[OUTPUT])
+    for name in item.upstream:
+        folder = find(loaded, name)
+        if folder and run.read_result(folder)["hash"] != provenance.fingerprint(loaded, listed[name]):
+            print(f"{folder.relative_to(run.ROOT)}, which this run starts from, no longer fits the parameters or code; "
+                  "without that folder it is computed again", flush=True)
     missing = study.needs(listed, item.name, lambda name: find(loaded, name)) - {item.name}
     for name in sorted(missing, key=list(listed).index):
         if loaded.data.name != "mini":
@@ -129,6 +134,8 @@ def describe(loaded, step, parameters):
     name = study.name(step, **parameters)
     if name not in listed:
         raise InputError(f"The study {loaded.name} has no run {name}.")
+    for item in listed.values():
+        study.check_prune(loaded, listed, item)
     return listed[name], listed
 
 

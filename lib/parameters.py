@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from lib import InputError
 from lib.schedule import Schedule, Strict
@@ -10,6 +10,16 @@ from lib.schedule import Schedule, Strict
 Variant = Literal["proposed", "no_step3", "no_gdn", "magnitude", "random", "longer_step4"]
 Pool = Annotated[int, Field(ge=1, le=5)]
 Ratio = float
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+def _trains(schedule):
+    if schedule.epochs < 1:
+        raise InputError(f"There must be at least one epoch, not {schedule.epochs}.")
+    return schedule
+
+
+Training = Annotated[Schedule, AfterValidator(_trains)]  # of a step that is nothing without it
 # The other schemes, and what each needs.
 SCHEMES = {"png": (), "jpeg": ("level",), "webp": ("level",), "bottlenet": ("pool", "level"),
            "bottlenet_plus": ("pool", "bandwidth"), "jalad": ("pool", "level"), "two_step": ("pool", "ratio", "level"),
@@ -18,7 +28,7 @@ LEVELS = {"jpeg": 100, "webp": 100, "jalad": 8, "two_step": 8}  # the greatest; 
 
 
 class Pretraining(Strict):
-    seed: int
+    seed: Seed
 
 
 class Pruning(Pretraining):
@@ -107,7 +117,7 @@ class Ablations(Strict):
     bandwidth: int
     snr_db: float
     variants: list[Variant]
-    longer_step4: Schedule | None = None  # of the variant of that name, where step 4 is a shortened one
+    longer_step4: Training | None = None  # of the variant of that name, where step 4 is a shortened one
 
     @model_validator(mode="after")
     def the_longer_step_has_a_schedule(self):
@@ -153,9 +163,9 @@ POINTS = {"pretrain": Pretraining, "prune": Pruning, "autoencoder": Model, "end_
 class Baselines(Strict):
     """The other schemes: their two training phases (Sec. III of BottleNet++) and their runs."""
 
-    image: Schedule  # DeepJSCC's reconstruction of images, before these
-    frozen: Schedule
-    everything: Schedule
+    image: Training  # DeepJSCC's reconstruction of images, before these
+    frozen: Training
+    everything: Training
     jpeg_quality: int = Field(20, ge=1, le=95)  # of BottleNet's codec
     split_layer_ratio: float = Field(0.5, ge=0, lt=1)  # filters that two-step pruning's second step removes there
     learning_images: int = Field(2000, ge=1)  # training images that quantisers and code tables are learned from
@@ -170,15 +180,15 @@ class Study(Strict):
     about: str
     data: Data
     network: Network
-    seeds: list[int] = Field(min_length=1)
+    seeds: list[Seed] = Field(min_length=1)
     threads: Threads
     precision: Literal["float32", "bfloat16"] = "float32"  # bfloat16 on a GPU, or a CPU with AMX
     cuda_graphs: bool = True  # training steps recorded once and replayed, on a GPU only
     evaluation: Evaluation
-    pretrain: Schedule
+    pretrain: Training
     prune: Prune
-    autoencoder: Schedule
-    end_to_end: Schedule
+    autoencoder: Training
+    end_to_end: Training
     figure3: Figure3
     figure4: Figure4
     figure5: Figure5

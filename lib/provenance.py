@@ -90,9 +90,10 @@ def _without_docstrings(tree):
 
 
 def origin(notebook):
-    """The code that a run starts with: the commit, whether files differ from it, and a hash of each module."""
-    return {"commit": _git("rev-parse", "HEAD"),
-            "uncommitted_changes": bool(_git("status", "--porcelain", "lib", "notebooks")), "code": code(notebook)}
+    """The commit that a run starts with, whether files differ from it (None without git), and each module's hash."""
+    changes = _git("status", "--porcelain", "lib", "notebooks")
+    return {"commit": _git("rev-parse", "HEAD"), "uncommitted_changes": None if changes is None else bool(changes),
+            "code": code(notebook)}
 
 
 def record(job, trained_seconds):
@@ -117,7 +118,10 @@ def _installed(name):
 
 
 def _git(*arguments):
-    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    except FileNotFoundError:  # there is no git
+        return None
     return done.stdout.strip() if done.returncode == 0 else None
 
 

@@ -1,7 +1,6 @@
 """All results of a study as one tidy table, and what is missing or stale."""
 
 import functools
-import json
 
 import pandas as pd
 
@@ -11,7 +10,7 @@ PROPOSED = "JSCC + pruning"
 
 
 def load(profile, interactive=False):
-    """One row per finished run and evaluation point (SNR, noise draw); runs without one have a single row.
+    """One row per finished run of the study and evaluation point (SNR, noise draw); runs without one have a single row.
 
     Columns: the run's name, step and parameters (`train_snr_db` is the SNR it was trained for), its metrics,
     `scheme`, and, per point, `snr_db`, `draw`, `accuracy`, `accuracy_selecting`, `accuracy_reporting` and
@@ -19,9 +18,11 @@ def load(profile, interactive=False):
     """
     loaded = study.load(profile)
     folder = run.interactive_folder(loaded, "") if interactive else run.folder_of(loaded, "")
-    rows = []
+    listed, rows = {item.name for item in study.runs(loaded)}, []
     for file in sorted(folder.glob("*/*/result.json")):
-        result = json.loads(file.read_text())
+        result = run.read_result(file.parent)
+        if result["name"] not in listed and not interactive:
+            continue  # of a study that was another before: `stale` names it
         origin = result["provenance"]
         parameters = {key: value for key, value in result["parameters"].items() if not isinstance(value, dict)}
         parameters["train_snr_db"] = parameters.pop("snr_db", None)
@@ -32,8 +33,9 @@ def load(profile, interactive=False):
         rows += [{**common, **point} for point in result["evaluation"]] or [common]
     table = pd.DataFrame(rows)
     for column in ("run", "step", "scheme", "pool", "ratio", "bandwidth", "train_snr_db", "variant", "seed", "symbols",
-                   "device_macs", "snr_db", "draw", "accuracy", "accuracy_selecting", "accuracy_reporting",
-                   "right_by_class", "hash", "seconds", "device", "commit", "uncommitted_changes"):
+                   "symbols_finite", "device_macs", "snr_db", "draw", "accuracy", "accuracy_selecting",
+                   "accuracy_reporting", "right_by_class", "hash", "seconds", "device", "commit",
+                   "uncommitted_changes"):
         if column not in table:
             table[column] = pd.Series(dtype=object)
     table["right_by_class"] = table["right_by_class"].map(
@@ -173,7 +175,7 @@ def figure3(table, settings):
     Within the tolerance of the baseline on the selecting half of the test images, and not dominated (no model
     of the scheme has fewer symbols and no more operations). The baseline's accuracy is that of the same half.
     `loss` is what a model loses to the baseline on the half that selected nothing, `holds` whether that is within
-    the tolerance too.
+    the tolerance too; `denied`: on all test images it is outside by more than two binomial standard errors.
     """
     spec = settings.figure3
     rows = table[table.step.isin(["end_to_end", "baselines"]) & (table.snr_db == spec.snr_db)]
@@ -184,10 +186,14 @@ def figure3(table, settings):
     keys = ["scheme", "run", "pool", "ratio", "device_macs", "symbols"]
     points = rows.groupby(keys, dropna=False)[["accuracy", "accuracy_selecting", "accuracy_reporting"]]
     points = points.mean().reset_index()
+    table = table[table.seed == settings.seeds[0]]
     least = baseline_accuracy(table, "accuracy_selecting_clean") - spec.tolerance
     points["within"] = points.accuracy_selecting >= least
     points["loss"] = baseline_accuracy(table, "accuracy_reporting_clean") - points.accuracy_reporting
     points["holds"] = points.within & (points.loss <= spec.tolerance)
+    best, images = baseline_accuracy(table), 100 * settings.classes
+    variance = (best * (1 - best) + points.accuracy * (1 - points.accuracy)) / images
+    points["denied"] = best - points.accuracy - spec.tolerance > 2 * variance**0.5
     points["selected"] = False
     for _, mine in points[points.within].groupby("scheme"):
         for index, row in mine.iterrows():
@@ -212,10 +218,11 @@ def progress(profile):
     """In sentences: how much of a study is finished, and which of its results should not be read beside the others."""
     loaded = study.load(profile)
     done = [run.finished(run.folder_of(loaded, item.name)) for item in study.runs(loaded)]
-    told = [f"{sum(done)} of {len(done)} runs are finished."]
-    for names, what in ((stale(profile)[0], "no longer fit the code and parameters"),
-                        (of_other_weights(profile), "started from another making of their upstream run")):
-        told += [f"{len(names)} of them {what}: {', '.join(names)}."] if names else []
+    told, (old, unknown) = [f"{sum(done)} of {len(done)} runs are finished."], stale(profile)
+    for names, what in ((old, "of them no longer fit the code and parameters"),
+                        (of_other_weights(profile), "of them started from another making of their upstream run"),
+                        (unknown, "results are left out, which the study does not list")):
+        told += [f"{len(names)} {what}: {', '.join(names)}."] if names else []
     return " ".join(told)
 
 
@@ -241,12 +248,13 @@ def step_table(table):
 
 
 def ablation_table(table, settings):
-    """Accuracy (%) over SNR of the variants of the ablations' point, the proposed scheme first."""
+    """Accuracy (%) over SNR of the variants of the ablations' point, the proposed scheme first; of the first seed."""
     spec = settings.ablations
     if spec is None:
         return pd.DataFrame()
-    chosen = pd.concat([end_to_end(table, variant=variant, pool=spec.pool, ratio=spec.ratio, bandwidth=spec.bandwidth,
-                                   train_snr_db=spec.snr_db) for variant in ("proposed", *spec.variants)])
+    point = {"pool": spec.pool, "ratio": spec.ratio, "bandwidth": spec.bandwidth, "train_snr_db": spec.snr_db,
+             "seed": settings.seeds[0]}
+    chosen = pd.concat([end_to_end(table, variant=variant, **point) for variant in ("proposed", *spec.variants)])
     pivot = chosen.pivot_table(index="variant", columns="snr_db", values="accuracy", sort=False)
     return (100 * pivot.astype(float)).rename_axis(columns=None).reset_index()
 
@@ -256,7 +264,7 @@ def provenance_table(table, settings):
     once = table.drop_duplicates("run")
     source = settings.source.removeprefix(f"{study.ROOT}/")
     return pd.DataFrame({
-        "run": once.run, "seed": once.seed, "commit": once.commit.map(lambda commit: commit and commit[:8]),
-        "uncommitted changes": once.uncommitted_changes.map({True: "yes", False: ""}),
+        "run": once.run, "seed": once.seed, "commit": once.commit.astype(object).fillna("unknown").str[:8],
+        "uncommitted changes": once.uncommitted_changes.map({True: "yes", False: ""}).fillna("unknown"),
         "device": once.device, "seconds": once.seconds, "hash": once.hash,
         "recompute with": "python -m lib.run " + source + " " + once.run})

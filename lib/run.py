@@ -96,7 +96,12 @@ def execute(loaded, run, folder=None, executor=None):
 
 
 def put_in_place(folder):
-    """Give the files of a run whose notebook has run to its end their names, the result last."""
+    """Give the files of a run whose notebook has run to its end their names, the result last.
+
+    Before new weights an earlier result goes: beside them it would be damaged, and without one the run is to do.
+    """
+    if any(folder.glob(f"model*{UNFINISHED}")):
+        (folder / "result.json").unlink(missing_ok=True)
     for made in (*folder.glob(f"model*{UNFINISHED}"), *folder.glob(f"history.csv{UNFINISHED}"),
                  folder / f"result.json{UNFINISHED}"):
         os.replace(made, made.with_suffix(""))
@@ -167,7 +172,13 @@ def replace(path, write):
 
 
 def read_result(folder):
-    return json.loads((Path(folder) / "result.json").read_text())
+    """What a run's result.json holds; InputError when it is none."""
+    file = Path(folder) / "result.json"
+    try:
+        return json.loads(file.read_text())
+    except ValueError as error:
+        raise InputError(f"{file} is damaged ({error}): restore it, or delete its folder and it is computed again."
+                         ) from error
 
 
 def write_json(path, content):

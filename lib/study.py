@@ -60,12 +60,18 @@ def load(path):
                          f"(given: {loaded.name!r}).")
     if loaded.name in RESERVED:
         raise InputError(f"{file.name}: name: {loaded.name!r} is that of another folder in outputs/, take another one.")
+    shipped = ROOT / "params" / f"{file.stem}.yaml"
+    if file != shipped and shipped.exists():
+        raise InputError(f"{file}: name: {loaded.name!r} is that of params/{shipped.name} too, and the results of both "
+                         "would lie in one folder: give the file and its study another one.")
     try:
-        for run in runs(loaded):
+        listed = {run.name: run for run in runs(loaded)}
+        for run in listed.values():
             check(loaded, **run.parameters)
+            check_prune(loaded, listed, run)
     except InputError as error:
         raise InputError(f"{file.name}: {error}") from error
-    loaded._source = file.stem if file == ROOT / "params" / f"{file.stem}.yaml" else str(file)
+    loaded._source = file.stem if file == shipped else str(file)
     return loaded
 
 
@@ -116,6 +122,18 @@ def check(study, pool=None, ratio=None, bandwidth=None, scheme=None, level=None,
         if scheme == "bottlenet_plus" and not any(bandwidth % n == 0 and bandwidth // n <= channels for n in units):
             ways = " or ".join(f"{n} up to {n * channels}" for n in units)
             raise InputError(f"After pooling {pool}, BottleNet++ sends multiples of {ways} symbols, not {bandwidth}.")
+
+
+def check_prune(study, listed, run):
+    """Raise InputError for a pruning run that removes no filter after the one that it starts from."""
+    if run.step != "prune":
+        return
+    pool, ratio = run.parameters["pool"], run.parameters["ratio"]
+    total = geometry.total_filters(study.network.width, pool)
+    before = listed[run.upstream[0]].parameters.get("ratio", 0)
+    if geometry.filters_to_remove(total, ratio) == geometry.filters_to_remove(total, before):
+        raise InputError(f"A pruning ratio of {ratio:g} up to pooling {pool} removes as many of the {total} filters as "
+                         f"{before:g}.")
 
 
 def name(step, pool=None, ratio=None, bandwidth=None, snr_db=None, seed=0, variant="proposed",

@@ -106,7 +106,8 @@ PLUS = {"step": "baselines", "scheme": "BottleNet++", "variant": None, "pool": 2
 OLD = {**PLUS, "scheme": "BottleNet"}
 POOL1 = {"pool": 1, "ratio": 0.7, "symbols": 2560, "device_macs": 4.5e6}
 POOL5 = {"pool": 5, "ratio": 0.3, "symbols": 8, "device_macs": 150e6}
-WRONG = {"accuracy_selecting": 0.6, "accuracy": 0.9, "accuracy_reporting": 0.9}  # outside the tolerance
+WRONG = {"accuracy_selecting": 0.6, "accuracy": 0.6, "accuracy_reporting": 0.6}  # outside the tolerance
+NEARLY = {"accuracy_selecting": 0.6798, "accuracy": 0.689, "accuracy_reporting": 0.7}  # an image outside, on one half
 LUCKY = {"accuracy_reporting": 0.6}  # within it on the half that selects alone
 FIGURE3 = ({**PNG}, POOL1, POOL5, {**PLUS, "symbols": 8192}, {**OLD, "symbols": 9000, "device_macs": 2e8})
 
@@ -114,12 +115,17 @@ FIGURE3 = ({**PNG}, POOL1, POOL5, {**PLUS, "symbols": 8192}, {**OLD, "symbols": 
 @pytest.mark.parametrize("rows, expected", [
     ((PNG, POOL1), REPRODUCED),
     ((PNG, {**POOL1, "symbols": 3000, "device_macs": 4.8e6}), REPRODUCED),  # the limits themselves
-    ((PNG, {**POOL1, "symbols": 3001}), NOT),
-    ((PNG, {**POOL1, "device_macs": 4.81e6}), NOT),
+    ((PNG, {**POOL1, "symbols": 3001}), UNRESOLVED),  # nothing within the budget was tried
+    ((PNG, {**POOL1, "device_macs": 4.81e6}), UNRESOLVED),
     ((PNG, {**POOL1, **WRONG}), NOT),
+    ((PNG, {**POOL1, **NEARLY}), UNRESOLVED),
+    ((PNG, {**POOL1, **WRONG}, {**POOL1, **NEARLY}), UNRESOLVED),
+    ((PNG, {**POOL1, "symbols": 3001, "device_macs": 4.81e6, **WRONG}), NOT),  # with more of both it fails
+    ((PNG, {**POOL1, "symbols": 3001, **WRONG}), UNRESOLVED),
+    ((PNG, {**POOL1, **WRONG}, {**POOL1, "symbols": 3001}), NOT),
     ((PNG, {**POOL1, **LUCKY}), UNRESOLVED),
     ((PNG, {**POOL1, **LUCKY}, {**POOL1, "symbols": 2600}), REPRODUCED),
-    ((PNG, {**POOL1, "device_macs": 9e6}, {**POOL1, "symbols": 7000}), NOT),  # each has one of the two
+    ((PNG, {**POOL1, "device_macs": 9e6}, {**POOL1, "symbols": 7000}), UNRESOLVED),  # each has one of the two
     ((PNG, {**POOL1, "pool": 2}), UNMEASURED),
     ((POOL1,), UNMEASURED)])
 def test_c3(rows, expected):
@@ -130,8 +136,11 @@ def test_c3(rows, expected):
     ((POOL5,), REPRODUCED),
     ((POOL5, {**POOL5, "device_macs": 200e6, "accuracy": 0.99}), REPRODUCED),
     ((POOL5, {**POOL5, **WRONG}), REPRODUCED),
-    (({**POOL5, "device_macs": 161e6},), NOT),
+    (({**POOL5, "device_macs": 161e6},), UNRESOLVED),
+    (({**POOL5, "device_macs": 161e6, **WRONG},), NOT),
     (({**POOL5, **WRONG},), NOT),
+    (({**POOL5, **WRONG}, {**POOL5, "device_macs": 161e6}), NOT),
+    (({**POOL5, **NEARLY},), UNRESOLVED),
     (({**POOL5, **LUCKY},), UNRESOLVED),
     (({**POOL5, "symbols": 16},), UNMEASURED),
     (({**POOL5, "pool": 4},), UNMEASURED)])
@@ -156,6 +165,8 @@ def test_c4(rows, expected):
     (({**POOL5, "symbols": 17}, {**PLUS, **WRONG}), NOT),  # 1024 times as many, BottleNet++ cannot send
     (({**POOL5, "symbols": 17}, {**PLUS, "symbols": 8192, **LUCKY}), NOT),
     (({**POOL5, **WRONG}, {**PLUS, "symbols": 8192}), UNRESOLVED),
+    ((POOL5, {**PLUS, "symbols": 8192}, {**PLUS, "symbols": 128, **NEARLY}), UNRESOLVED),
+    (({**POOL5, "symbols": 17}, {**POOL5, **NEARLY}, {**PLUS, **WRONG}), UNRESOLVED),
     ((POOL5,), UNMEASURED),
     (({**PLUS, "symbols": 8192},), UNMEASURED)])
 def test_c5(rows, expected):
@@ -185,7 +196,10 @@ def test_c9_tells_who_has_no_model_within_the_tolerance():
     ((POOL5, {**PLUS, **LUCKY}, {**OLD, "device_macs": 160e6}), UNRESOLVED),  # it is not dominated, but it may not fit
     ((POOL5, {**PLUS, "device_macs": 160e6, **LUCKY}, {**OLD, "device_macs": 160e6}), REPRODUCED),
     (({**POOL5, **LUCKY}, {**PLUS, "device_macs": 160e6}, {**OLD, "device_macs": 160e6}), UNRESOLVED),
-    (({**POOL5, **WRONG}, PLUS, OLD), UNRESOLVED),
+    (({**POOL5, **WRONG}, PLUS, OLD), NOT),
+    (({**POOL5, **NEARLY}, {**PLUS, "device_macs": 160e6}, {**OLD, "device_macs": 160e6}), UNRESOLVED),
+    ((POOL5, {**PLUS, "device_macs": 160e6}, {**OLD, "device_macs": 160e6}, {**PLUS, "device_macs": 1, **NEARLY}),
+     UNRESOLVED),
     ((POOL5, {**PLUS, **WRONG}, {**OLD, **WRONG}), UNRESOLVED),
     ((POOL5, PLUS), UNMEASURED), ((POOL5, OLD), UNMEASURED), ((PLUS, OLD), UNMEASURED)])
 def test_c9(rows, expected):

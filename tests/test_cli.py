@@ -245,7 +245,7 @@ def test_a_dry_run_takes_a_file(root, command):
 def test_a_file_is_handed_on_by_a_path_that_holds_anywhere(root, command, monkeypatch):
     (root / "mine.yaml").write_text(TINY.replace("name: tiny", "name: mine"))
     monkeypatch.chdir(root)
-    assert command("mine.yaml")[0] == 0 and f"profile={root / 'mine.yaml'}" in command.handed[0]
+    assert command("mine.yaml")[0] == 0 and f'profile="{root / "mine.yaml"}"' in command.handed[0]
 
 
 def test_the_estimate_follows_what_finished_runs_took(root, command, monkeypatch):
@@ -268,7 +268,7 @@ def test_a_study_is_handed_to_snakemake(root, command):
     code, out, _ = command("tiny", "--jobs", "3", "--only", "figure5", "--rerun-stale")
     (arguments,) = command.handed
     assert code == 0 and arguments[arguments.index("--cores") + 1] == "3" and "gpu=3" in arguments
-    assert {"profile=tiny", "only=figure5", "rerun_stale=1", "report_only=0"} <= set(arguments)
+    assert {'profile="tiny"', "only=figure5", "rerun_stale=1", "report_only=0"} <= set(arguments)
     assert "report/index.html" in out
 
 
@@ -286,7 +286,7 @@ def test_all_cores_are_used_unless_told(root, command):
 
 
 def test_quick_is_the_default(root, command):
-    assert command()[1].startswith("quick: ") and "profile=quick" in command.handed[0]
+    assert command()[1].startswith("quick: ") and 'profile="quick"' in command.handed[0]
 
 
 def test_a_study_in_which_a_run_fails_ends_with_an_error(root, command):
@@ -297,7 +297,7 @@ def test_a_study_in_which_a_run_fails_ends_with_an_error(root, command):
 
 def test_a_report_is_written_from_the_results_there_are(root, command):
     code, _, _ = command("report", "tiny")
-    assert code == 0 and {"profile=tiny", "report_only=1"} <= set(command.handed[0])
+    assert code == 0 and {'profile="tiny"', "report_only=1"} <= set(command.handed[0])
 
 
 # verify

@@ -101,3 +101,14 @@ def test_figure_3_fades_poor_models_and_marks_those_within_the_tolerance_on_both
     alphas = sorted(line.get_alpha() for line in drawn if len(line.get_xdata()))
     assert len(alphas) == 2 and alphas[0] < alphas[1]
     assert len(lines(plt.gcf().axes[0], "within on the other half too")[0].get_xdata()) == 1
+
+
+def test_a_picture_of_what_is_no_longer_measured_goes(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(figures.run, "ROOT", tmp_path)
+    monkeypatch.delenv(figures.run.OUTPUT, raising=False)
+    folder = figures.run.interactive_folder(SETTINGS, "figures")
+    folder.mkdir(parents=True)
+    for name in ("figure3.png", "figure3.svg", "figure3.csv"):
+        (folder / name).touch()
+    figures.figure3(pd.DataFrame(), SETTINGS)
+    assert not list(folder.iterdir()) and "figure3 has not been measured yet" in capsys.readouterr().out

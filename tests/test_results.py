@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lib import estimate, results, run, study
+from lib import InputError, estimate, provenance, results, run, study
 
 PRETRAINED = {"accuracy_clean": 0.7, "accuracy_selecting_clean": 0.7, "accuracy_reporting_clean": 0.7}
 ORIGIN = {"commit": "0123456789abcdef", "device": "a processor", "seconds": 12.5}
@@ -86,6 +86,20 @@ def test_half_made_runs_and_other_studies_are_not_read(root):
     assert results.load("paper").accuracy_clean.tolist() == [0.7]
 
 
+def test_what_the_study_does_not_list_is_left_out_and_told(root):
+    store(root, "pretrain/s0", {"accuracy_clean": 0.7}, seed=0)
+    store(root, "pretrain/s7", {"accuracy_clean": 0.1}, seed=7)
+    assert results.load("paper").accuracy_clean.tolist() == [0.7]
+    assert "left out, which the study does not list: pretrain/s7" in results.progress("paper")
+
+
+def test_a_damaged_result_is_named(root):
+    store(root, "pretrain/s0", {}, seed=0)
+    (root / "outputs" / "paper" / "pretrain" / "s0" / "result.json").write_text("")
+    with pytest.raises(InputError, match="pretrain/s0/result.json is damaged"):
+        results.load("paper")
+
+
 def test_what_was_computed_by_hand_is_read_only_when_asked(root):
     store(root, "pretrain/s0", {"accuracy_clean": 0.3}, study_name="interactive/paper", seed=0)
     assert results.load("paper").empty
@@ -132,6 +146,18 @@ def test_a_run_can_be_computed_again_by_the_command_beside_it(root):
     assert rows.commit["prune/pool2-r0.50-s0"] == "01234567"
 
 
+def test_without_git_a_run_has_no_commit_and_the_report_says_unknown(root, monkeypatch):
+    store(root, "pretrain/s0", {}, seed=0)
+    monkeypatch.setenv("PATH", str(root))  # no git there
+    origin = provenance.origin("01_pretrain")
+    assert (origin["commit"], origin["uncommitted_changes"]) == (None, None)
+    table = results.load("paper")
+    rows = results.provenance_table(pd.concat([table, table.assign(run="other", **origin | {"code": None})]),
+                                    study.load("paper")).set_index("run")
+    assert rows.loc["other", ["commit", "uncommitted changes"]].tolist() == ["unknown", "unknown"]
+    assert rows.commit["pretrain/s0"] == "01234567"
+
+
 @pytest.mark.parametrize("file, source", [
     ("params/mine.yaml", "mine"), ("mine.yaml", "mine.yaml"), ("../mine.yaml", "{root}/mine.yaml")])
 def test_it_names_a_studys_own_file(root, monkeypatch, file, source):
@@ -176,7 +202,8 @@ def test_ablations_are_shown_beside_the_proposed_scheme():
     table = models({**at, "snr_db": 0.0, "accuracy": 0.5}, {**at, "snr_db": 0.0, "accuracy": 0.6, "draw": 1},
                    {**at, "snr_db": 0.0, "accuracy": 0.3, "variant": "no_gdn"},
                    {**at, "snr_db": 0.0, "accuracy": 0.9, "train_snr_db": 0.0},
-                   {**at, "snr_db": 0.0, "accuracy": 0.9, "bandwidth": 2048})
+                   {**at, "snr_db": 0.0, "accuracy": 0.9, "bandwidth": 2048},
+                   {**at, "snr_db": 0.0, "accuracy": 0.9, "seed": 1})  # the variants are of the first seed alone
     rows = results.ablation_table(table, study.load("paper"))
     assert rows["variant"].tolist() == ["proposed", "no_gdn"] and rows[0.0].tolist() == pytest.approx([55, 30])
 
@@ -281,14 +308,16 @@ def test_separation_is_a_slope_over_designs_and_a_cliff_of_one_design():
 
 # Figure 3
 
-def figure3(*rows, baseline=0.70, profile="paper"):
+def figure3(*rows, baseline=0.70, accuracy_clean=0.0, other_seed=None, profile="paper"):
     """Models (symbols, MACs, accuracy that selects, …) at Figure 3's SNR, by run."""
     pretrained = {"step": "pretrain", "run": "pretrain/s0", "scheme": results.PROPOSED, "seed": 0,
-                  "accuracy_selecting_clean": baseline, "accuracy_clean": 0.0, "accuracy_reporting_clean": 0.0}
+                  "accuracy_selecting_clean": baseline, "accuracy_clean": accuracy_clean,
+                  "accuracy_reporting_clean": 0.0}
+    second = [{**pretrained, "seed": 1, "accuracy_selecting_clean": other_seed}] if other_seed else []
     tried = [{"step": "end_to_end", "scheme": results.PROPOSED, "variant": "proposed", "seed": 0, "draw": 0, "pool": 2,
               "ratio": 0.5, "train_snr_db": 14.5, "snr_db": 14.5, "accuracy": 0.5, "accuracy_reporting": 0.5,
               "symbols_finite": row.get("symbols"), **row} for row in rows]
-    return results.figure3(pd.DataFrame([pretrained, *tried]), study.load(profile)).set_index("run")
+    return results.figure3(pd.DataFrame([pretrained, *second, *tried]), study.load(profile)).set_index("run")
 
 
 def model(run, symbols, macs, selecting, **other):
@@ -314,6 +343,17 @@ def test_what_a_selected_model_loses_is_told_on_the_half_that_reports():
                      accuracy_reporting=-0.03), model("unlucky", 16, 30, 0.6, accuracy_reporting=0.0))
     assert points.loss.to_dict() == pytest.approx({"holds": 0.019, "lucky": 0.03, "unlucky": 0})  # its baseline is 0
     assert points.holds.to_dict() == {"holds": True, "lucky": False, "unlucky": False}
+
+
+def test_a_model_is_denied_when_all_images_put_it_outside_by_two_standard_errors():
+    least = 0.70 - 0.02 - 2 * ((0.7 * 0.3 + 0.667 * 0.333) / 10_000) ** 0.5
+    rows = (model("near", 64, 10, 0.6, accuracy=least + 0.0005), model("far", 64, 10, 0.6, accuracy=least - 0.0005))
+    points = figure3(*rows, accuracy_clean=0.7)
+    assert points.denied.to_dict() == {"near": False, "far": True}
+
+
+def test_figure_3_takes_the_baseline_of_its_models_seed():
+    assert figure3(model("fine", 64, 10, 0.69), other_seed=0.9).within.all()
 
 
 def test_dominated_models_are_not_selected():

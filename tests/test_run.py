@@ -737,6 +737,32 @@ def test_by_hand_what_the_study_has_computed_is_taken(workspace, monkeypatch):
     assert {path: path.stat().st_mtime_ns for path in folder("").rglob("*")} == before
 
 
+def test_by_hand_an_upstream_run_that_no_longer_fits_is_named(workspace, monkeypatch, capsys):
+    recorded(monkeypatch)
+    point = {"pool": 2, "ratio": 0.5, "bandwidth": 64, "snr_db": 14.5, "seed": 0, "variant": "proposed"}
+    job.start("end_to_end", "tiny", **point)
+    assert "no longer fits" not in capsys.readouterr().out
+    (folder(AUTOENCODER) / "result.json").write_text(json.dumps({**result(AUTOENCODER), "hash": "0" * 16}))
+    job.start("end_to_end", "tiny", **point)
+    assert f"{AUTOENCODER}, which this run starts from, no longer fits" in capsys.readouterr().out
+
+
+def test_before_new_weights_the_earlier_result_goes(tmp_path, monkeypatch):
+    for name in ("result.json", "model.safetensors"):
+        (tmp_path / name).write_text("old")
+        (tmp_path / f"{name}{run.UNFINISHED}").write_text("new")
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(run.os, "replace", killed)
+        run.put_in_place(tmp_path)
+    assert not run.finished(tmp_path)  # to do, and not damaged
+    run.put_in_place(tmp_path)
+    assert run.finished(tmp_path, weights=True) and {path.read_text() for path in tmp_path.iterdir()} == {"new"}
+
+
 def test_by_hand_a_large_study_names_the_command_that_computes_what_is_missing(empty, monkeypatch):
     calls = recorded(monkeypatch)
     with pytest.raises(InputError, match=r"\./run_all\.sh desk .*python -m lib\.run desk pretrain/s0"):

@@ -171,7 +171,7 @@ def test_the_papers_pruning_data_and_points_stand_in_paper_yaml():
 def test_figure_3s_ladder_reaches_what_the_claims_need():
     ladders = {ladder.pool: ladder for ladder in study.load("paper").figure3.ladders}
     assert {0.6, 0.7, 0.8} <= set(ladders[1].ratios) and {2048, 2560} <= set(ladders[1].bandwidths)
-    assert len(ladders[3].ratios) == 2 and {0.3, 0.4} <= set(ladders[5].ratios) and 8 in ladders[5].bandwidths
+    assert len(ladders[3].ratios) == 2 and {0.3, 0.4, 0.5} <= set(ladders[5].ratios) and 8 in ladders[5].bandwidths
     assert any(run.scheme == "bottlenet_plus" and run.bandwidth == 8192 for run in study.load("paper").baselines.runs)
 
 
@@ -200,6 +200,12 @@ BAD = {
     "SNR that is not a number": ({"evaluation__snr_db": [float("nan")]}, "evaluation.snr_db", "nan"),
     "negative rate": ({"pretrain__lr": -0.1}, "pretrain.lr", "-0.1"),
     "unbounded rate": ({"pretrain__lr": float("inf")}, "pretrain.lr", "inf"),
+    "no epoch": ({"autoencoder__epochs": 0}, "autoencoder", "one epoch", "0"),
+    "no epoch of another scheme": ({"baselines__frozen__epochs": 0}, "baselines.frozen", "one epoch"),
+    "negative seed": ({"seeds": [-1]}, "seeds.0", "-1"),
+    "seed that no generator takes": ({"seeds": [2**31]}, "seeds.0", "2147483648"),
+    "ratio that removes nothing": ({"figure4__ratios": [0.0, 0.0001]}, "0.0001", "as 0"),
+    "two ratios that remove the same": ({"figure4__ratios": [0.5, 0.5001]}, "0.5001", "as 0.5"),
     "truth for a number": ({"pretrain__epochs": True}, "pretrain.epochs"),
     "unknown data": ({"data__name": "cifar10"}, "data.name", "cifar10"),
     "unknown variant": ({"ablations__variants": ["no_step4"]}, "no_step4"),
@@ -243,6 +249,11 @@ def test_bad_parameters_are_refused_in_one_sentence(tmp_path, case):
 def test_a_name_that_leads_to_other_results_is_refused(tmp_path, stem, name):
     path = quick_with(tmp_path, name=name).rename(tmp_path / f"{stem}.yaml")
     assert f"{stem}.yaml" in (message := refusal(path)) and repr(name) in message
+
+
+def test_a_file_elsewhere_does_not_take_a_shipped_studys_name(tmp_path):
+    message = refusal(quick_with(tmp_path, name="quick").rename(tmp_path / "quick.yaml"))
+    assert "params/quick.yaml" in message
 
 
 def accepted(build, *arguments, **options):
