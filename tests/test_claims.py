@@ -363,7 +363,7 @@ def test_c8_needs_every_bandwidth_to_fall_more_sharply_than_the_next():
     ("C4", "end_to_end/pool5-r0.40-b8-snr14.5-s0", lambda: table(POOL5)),
     ("C5", "baselines/bottlenet_plus-pool2-b8192-snr14.5-s0", lambda: table(POOL5, {**PLUS, "symbols": 8192})),
     ("C5", "end_to_end/pool3-r0.50-b32-snr14.5-s0", lambda: table(POOL5, {**PLUS, "symbols": 8192})),
-    ("C9", "baselines/bottlenet-pool4-level16-snr14.5-s0", lambda: table(*FIGURE3)),
+    ("C9", "baselines/bottlenet-pool4-level64-snr14.5-s0", lambda: table(*FIGURE3)),
     ("C6", "end_to_end/pool4-r0.25-b128-snr-5-s0", lambda: figure4(less(SHRINKS, 1), 0.5)),
     ("C7", "end_to_end/pool4-r0.90-b128-snr20-s0", lambda: figure4(less(SHRINKS, 1), 0.75)),
     ("C8", "end_to_end/pool2-r0.50-b512-snr0-s0", lambda: figure5(SHARPER, EQUAL))])
