@@ -147,7 +147,7 @@ def _panels(table, settings, stem, title):
 def figure4(table, settings, panel):
     """Figure 4a or 4b: accuracy over SNR by pruning ratio."""
     if panel not in settings.figure4.panels:
-        lacks(settings, f"figure4{panel}", f"is no part of the study {settings.name}")
+        lacks(settings, f"figure4{panel}", f"The study {settings.name} has no Figure 4{panel}")
         return
     point = settings.figure4.panels[panel]
     _panels(table, settings, f"figure4{panel}",
@@ -216,9 +216,9 @@ def _folder(settings):
     return (run.folder_of if run.OUTPUT in os.environ else run.interactive_folder)(settings, "figures")
 
 
-def lacks(settings, stem, why="has not been measured yet"):
+def lacks(settings, stem, told=None):
     """Say that there is nothing to draw; a picture of what there was before goes."""
-    print(f"{stem} {why} [{settings.name}]")
+    print(told or f"{stem}: not measured yet at the profile {settings.name}")
     for ending in ("png", "svg", "csv"):
         (_folder(settings) / f"{stem}.{ending}").unlink(missing_ok=True)
 

@@ -111,4 +111,4 @@ def test_a_picture_of_what_is_no_longer_measured_goes(tmp_path, monkeypatch, cap
     for name in ("figure3.png", "figure3.svg", "figure3.csv"):
         (folder / name).touch()
     figures.figure3(pd.DataFrame(), SETTINGS)
-    assert not list(folder.iterdir()) and "figure3 has not been measured yet" in capsys.readouterr().out
+    assert not list(folder.iterdir()) and "figure3: not measured yet" in capsys.readouterr().out
