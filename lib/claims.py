@@ -113,10 +113,10 @@ def _within_budget(tried, meets, exceeds):
     asked = tried[meets] if meets.any() else tried[exceeds]
     verdict = (REPRODUCED if (meets & tried.holds).any() else
                NOT if len(asked) and asked.denied.all() else UNRESOLVED)
-    for models, order in ((asked[asked.holds], "symbols"), (asked[asked.within], "symbols"), (asked, "loss")):
-        if len(models):
-            return verdict, models.sort_values(order).iloc[0]
-    return verdict, tried.sort_values("loss").iloc[0]
+    best = next(models.sort_values(order) for models, order in (
+        (asked[asked.holds], "symbols"), (asked[asked.within], "symbols"), (asked, "loss"), (tried, "loss"))
+        if len(models))
+    return verdict, best.iloc[0]
 
 
 def _on_the_other_half(model):
@@ -196,10 +196,12 @@ def _c9(points):
 
     selected, within = theirs[theirs.selected], set(points[points.within].scheme)
     lacking = [name for name in schemes if name not in within]
-    told = [f"no model of {' or '.join(lacking)} is within the tolerance"] if lacking else []
+    told = []
     if len(selected):
         count = sum(beaten(selected, ours[ours.within]))
-        told.insert(0, f"{count} of {len(selected)} selected points of theirs are dominated")
+        told.append(f"{count} of {len(selected)} selected points of theirs are dominated")
+    if lacking:
+        told.append(f"no model of {' or '.join(lacking)} is within the tolerance")
     if not all(beaten(theirs[theirs.holds], ours[~ours.denied])):
         verdict = NOT
     elif set(schemes[:2]) & set(lacking) or not all(beaten(theirs[~theirs.denied], ours[ours.holds])):

@@ -18,11 +18,12 @@ def load(profile, interactive=False):
     """
     loaded = study.load(profile)
     folder = run.interactive_folder(loaded, "") if interactive else run.folder_of(loaded, "")
-    listed, rows = {item.name for item in study.runs(loaded)}, []
-    for file in sorted(folder.glob("*/*/result.json")):
-        result = run.read_result(file.parent)
-        if result["name"] not in listed and not interactive:
-            continue  # of a study that was another before: `stale` names it
+    stored, rows = _stored(folder), []
+    if not interactive:  # what was listed before and no longer is, `stale` names
+        listed = {item.name for item in study.runs(loaded)}
+        stored = [name for name in stored if name in listed]
+    for name in stored:
+        result = run.read_result(folder / name)
         origin = result["provenance"]
         parameters = {key: value for key, value in result["parameters"].items() if not isinstance(value, dict)}
         parameters["train_snr_db"] = parameters.pop("snr_db", None)
@@ -92,9 +93,12 @@ def stale(profile):
                 run.read_result(place)["hash"] != provenance.fingerprint(loaded, item, code_of=code_of))):
             old.append(item.name)
     folder = run.folder_of(loaded, "")
-    unknown = [name for file in sorted(folder.glob("*/*/result.json"))
-               if (name := str(file.parent.relative_to(folder))) not in names]
-    return old, unknown
+    return old, [name for name in _stored(folder) if name not in names]
+
+
+def _stored(folder):
+    """The names of the results in a study's folder, whether or not it lists them."""
+    return [str(file.parent.relative_to(folder)) for file in sorted(folder.glob("*/*/result.json"))]
 
 
 def of_other_weights(profile):
@@ -177,16 +181,15 @@ def figure3(table, settings):
     `loss` is what a model loses to the baseline on the half that selected nothing, `holds` whether that is within
     the tolerance too; `denied`: on all test images it is outside by more than two binomial standard errors.
     """
-    spec = settings.figure3
+    spec, table = settings.figure3, table[table.seed == settings.seeds[0]]
     rows = table[table.step.isin(["end_to_end", "baselines"]) & (table.snr_db == spec.snr_db)]
     rows = rows[(rows.variant == "proposed") | (rows.step == "baselines")]
-    rows = rows[(rows.train_snr_db == spec.snr_db) & (rows.seed == settings.seeds[0]) & (rows.scheme != "Separation")]
+    rows = rows[(rows.train_snr_db == spec.snr_db) & (rows.scheme != "Separation")]
     if spec.finite_blocklength:
         rows = rows.assign(symbols=rows.symbols_finite.fillna(rows.symbols))
     keys = ["scheme", "run", "pool", "ratio", "device_macs", "symbols"]
     points = rows.groupby(keys, dropna=False)[["accuracy", "accuracy_selecting", "accuracy_reporting"]]
     points = points.mean().reset_index()
-    table = table[table.seed == settings.seeds[0]]
     least = baseline_accuracy(table, "accuracy_selecting_clean") - spec.tolerance
     points["within"] = points.accuracy_selecting >= least
     points["loss"] = baseline_accuracy(table, "accuracy_reporting_clean") - points.accuracy_reporting

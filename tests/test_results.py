@@ -1,6 +1,7 @@
 """One table of all results: read from files, filtered for each figure, selected for Figure 3."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -91,6 +92,14 @@ def test_what_the_study_does_not_list_is_left_out_and_told(root):
     store(root, "pretrain/s7", {"accuracy_clean": 0.1}, seed=7)
     assert results.load("paper").accuracy_clean.tolist() == [0.7]
     assert "left out, which the study does not list: pretrain/s7" in results.progress("paper")
+
+
+def test_a_copied_folder_is_no_second_result(root):
+    store(root, "pretrain/s0", {"accuracy_clean": 0.7}, seed=0)
+    folder = root / "outputs" / "paper" / "pretrain"
+    shutil.copytree(folder / "s0", folder / "s0-old")
+    assert results.load("paper").run.tolist() == ["pretrain/s0"]
+    assert "the study does not list: pretrain/s0-old" in results.progress("paper")
 
 
 def test_a_damaged_result_is_named(root):
