@@ -2,7 +2,7 @@
 
 The first two change the time alone, up to rounding. PyTorch's library for convolutions (oneDNN) multiplies the
 padding of small maps too, which is more than half of the work on a map of 2×2, at a third of the rate of a matrix
-product. bfloat16 pays where the processor has units for products of such matrices (AMX): five times float32's rate.
+product. bfloat16 pays where the processor multiplies such numbers itself: AMX's units have five times float32's rate.
 """
 
 import contextlib
@@ -31,8 +31,8 @@ def keep_memory():
 
 
 def multiplies_bfloat16():
-    """Whether this processor has units that multiply matrices of bfloat16 (Intel's AMX)."""
-    return bool(torch.cpu.get_capabilities().get("amx_bf16"))
+    """Whether this processor has instructions that multiply bfloat16 (AVX-512's; whatever has AMX has them too)."""
+    return bool(torch.cpu.get_capabilities().get("avx512_bf16"))
 
 
 @contextlib.contextmanager

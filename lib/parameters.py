@@ -182,7 +182,7 @@ class Study(Strict):
     network: Network
     seeds: list[Seed] = Field(min_length=1)
     threads: Threads
-    precision: Literal["float32", "bfloat16"] = "float32"  # bfloat16 on a GPU, or a CPU with AMX
+    precision: Literal["float32", "bfloat16"] = "float32"  # bfloat16 on a GPU, or a CPU that multiplies it
     cuda_graphs: bool = True  # training steps recorded once and replayed, on a GPU only
     evaluation: Evaluation
     pretrain: Training

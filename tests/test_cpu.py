@@ -190,7 +190,7 @@ def test_bfloat16_is_for_processors_that_multiply_it(profile, able, expected, mo
 
 def test_the_processor_tells_whether_it_multiplies_bfloat16():
     flags = pathlib.Path("/proc/cpuinfo").read_text().split()
-    assert cpu.multiplies_bfloat16() == ("amx_bf16" in flags)
+    assert cpu.multiplies_bfloat16() == ("avx512_bf16" in flags)
 
 
 def test_evaluation_agrees_with_pytorchs_own_convolutions(pictures, products):
