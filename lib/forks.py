@@ -155,7 +155,7 @@ def become_kernel(connection):
             os.chdir(cwd)
             os.environ.update(env)
             from ipykernel.kernelapp import IPKernelApp
-            IPKernelApp.launch_instance(argv=command[command.index("-f"):], parent_handle=os.getppid(), log_level=50)
+            IPKernelApp.launch_instance(argv=command[command.index("-f"):], parent_handle=os.getppid())
     finally:
         os._exit(1 if sys.exc_info()[0] else 0)
 

@@ -128,7 +128,8 @@ def papermill_run(notebook, output, folder, threads, parameters):
     from traitlets.config import Config
 
     os.environ.update({OUTPUT: str(folder), **forks.threading_environment(threads)})
-    config = Config(KernelManager={"transport": "ipc"})
+    # A kernel that is interrupted on its way out is no error to print.
+    config = Config(KernelManager={"transport": "ipc"}, NotebookClient={"extra_arguments": ["--log-level=CRITICAL"]})
     if forks.KERNEL:
         config.NotebookClient.kernel_manager_class = forks.kernel_manager()
     try:
