@@ -84,10 +84,11 @@ def accuracy_over_snr(points, baseline, profile, title="", axis=None, separation
 
     Bands span seeds, each the mean of its draws; with one seed, its draws. `separation` has the same columns: dotted,
     in the colour of the curve of the same label. Colours go by `labels`; a line over a `planned` SNR without a model
-    is dashed.
+    is dashed. Points of `other_weights` (a column of booleans) are hollow.
     """
     axis = axis or plt.subplots()[1]
     labels = labels or list(dict.fromkeys(points.label))
+    hollow = points[points.other_weights] if "other_weights" in points else points[:0]
     if "seed" in points and points.seed.nunique() > 1:
         points = points.groupby(["label", "snr_db", "seed"], as_index=False).accuracy.mean()
     for number, label in enumerate(labels):
@@ -97,6 +98,8 @@ def accuracy_over_snr(points, baseline, profile, title="", axis=None, separation
             spread = spread.reindex(sorted({*spread.index, *planned}))
             axis.plot(spread.index, spread["mean"], color=COLORS[number], marker=MARKERS[number], label=label)
             axis.fill_between(spread.index, spread["min"], spread["max"], color=COLORS[number], alpha=0.2, lw=0)
+            apart = spread["mean"][spread.index.isin(hollow[hollow.label == label].snr_db)]
+            axis.plot(apart.index, apart, color=COLORS[number], marker=MARKERS[number], ls="", mfc="white")
     for number, label in enumerate(labels if separation is not None else []):
         mine = separation[separation.label == label].sort_values("snr_db")
         if len(mine):
@@ -111,8 +114,9 @@ def accuracy_over_snr(points, baseline, profile, title="", axis=None, separation
 
 def _panels(table, settings, stem, title):
     """One axis a reading (matched, fixed), stored under `stem`."""
-    data, separation = (points(table, settings, stem) for points in (
-        results.figure_points, results.separation_points))
+    again = results.of_other_weights(settings.source, downstream=True)
+    data, separation = (points.assign(other_weights=points.run.isin(again)) for points in (
+        results.figure_points(table, settings, stem), results.separation_points(table, settings, stem)))
     readings = [reading for reading in ("matched", "fixed") if (data.reading == reading).any()]
     if not readings:
         lacks(settings, stem)
@@ -135,9 +139,11 @@ def _panels(table, settings, stem, title):
     names = [name for name in dict.fromkeys([*labels, *handles]) if name in handles]
     axes.flat[-1].legend([handles[name] for name in names], names, loc="center left", bbox_to_anchor=(1.02, 0.5))
     images, spans = 100 * settings.classes, "seeds, the mean of each" if data.seed.nunique() > 1 else "noise draws"
-    figure.text(0.12, -0.05, f"Bands span {spans}; not in them: two binomial standard errors of {images:,} test "
-                f"images, up to ±{100 / images**0.5:.1f} points." + (
-                    " Thin dashes: no model was trained for an SNR in between yet." if lacking else ""), fontsize=8)
+    notes = [f"Bands span {spans}; not in them: two binomial standard errors of {images:,} test images, up to "
+             f"±{100 / images**0.5:.1f} points."]
+    notes += ["Thin dashes: no model was trained for an SNR in between yet."] if lacking else []
+    notes += ["Hollow: rests on another making of its upstream run."] if data.other_weights.any() else []
+    figure.text(0.12, -0.02, "\n".join(notes), fontsize=8, va="top")
     behind = pd.concat([data.drop(columns="right_by_class").assign(scheme=results.PROPOSED),
                         separation.assign(scheme="Separation")])
     save(figure, settings, stem, behind.assign(

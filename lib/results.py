@@ -101,11 +101,12 @@ def _stored(folder):
     return [str(file.parent.relative_to(folder)) for file in sorted(folder.glob("*/*/result.json"))]
 
 
-def of_other_weights(profile):
+def of_other_weights(profile, downstream=False):
     """Names of the finished runs that started from other weights than those of their upstream run's result.
 
     Most weights are not committed. A run that is made again to have them, on another machine, ends with slightly
-    other ones: as another seed would, under the same code and parameters.
+    other ones: as another seed would, under the same code and parameters. With `downstream`, also the runs that
+    rest on such runs.
     """
     loaded = study.load(profile)
     listed = [item for item in study.runs(loaded) if run.finished(run.folder_of(loaded, item.name))]
@@ -116,8 +117,12 @@ def of_other_weights(profile):
         return (upstream.get("weights") != started_from if started_from else
                 upstream["provenance"]["end"] > result["provenance"]["start"])
 
-    return [item.name for item in listed
-            if any(made_again(found[up], found[item.name]) for up in item.upstream if up in found)]
+    names = []
+    for item in listed:
+        if (any(made_again(found[up], found[item.name]) for up in item.upstream if up in found)
+                or downstream and set(item.upstream) & set(names)):
+            names.append(item.name)
+    return names
 
 
 def figure_points(table, settings, figure):

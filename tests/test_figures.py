@@ -17,7 +17,7 @@ def closed(monkeypatch):
 
 
 def points(label, snrs, seeds=(0,), draws=(0,), accuracy=0.5):
-    return pd.DataFrame([{"label": label, "snr_db": snr, "seed": seed, "draw": draw,
+    return pd.DataFrame([{"run": f"{label} {snr}", "label": label, "snr_db": snr, "seed": seed, "draw": draw,
                           "accuracy": accuracy + 0.1 * seed + 0.02 * draw}
                          for snr in snrs for seed in seeds for draw in draws])
 
@@ -65,6 +65,22 @@ def test_both_readings_share_a_legend_in_the_order_of_the_ratios(monkeypatch):
     assert own.get_legend() is None and [text.get_text() for text in fixed.get_legend().get_texts()] == [
         "ratio 0", "ratio 0.25", "ratio 0.5", "unpruned, no channel"]
     assert lines(own, "ratio 0.5")[0].get_color() == lines(fixed, "ratio 0.5")[0].get_color()
+
+
+def test_what_rests_on_another_making_is_hollow_in_its_curve_alone(monkeypatch):
+    curves = pd.concat([points("a", (0, 10, 20)), points("b", (0, 10, 20))]).assign(
+        reading="matched", ratio=0.5, bandwidth=2048, right_by_class=None)
+    curves.attrs["baseline"] = 0.7
+    for again in ([], ["a 10"]):
+        monkeypatch.setattr(figures.results, "of_other_weights", lambda *_, again=again, **__: again)
+        monkeypatch.setattr(figures.results, "figure_points", lambda *_: curves)
+        monkeypatch.setattr(figures.results, "separation_points", lambda *_: curves.iloc[:0])
+        figures.figure4(None, SETTINGS, "a")
+        axis = plt.gcf().axes[0]
+        drawn = [line for line in axis.get_lines() if line.get_markerfacecolor() == "white" and len(line.get_xdata())]
+        assert [list(line.get_xdata()) for line in drawn] == ([[10]] if again else [])
+        assert all(line.get_color() == lines(axis, "a")[0].get_color() for line in drawn)
+        assert ("Hollow" in plt.gcf().texts[0].get_text()) == bool(again)
 
 
 def model(scheme, run, selected=True, loss=0.01):

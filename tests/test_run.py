@@ -323,6 +323,14 @@ def test_what_rests_on_an_earlier_making_of_its_weights_is_reported(workspace):
                                         f"upstream run: {MODEL}.")
 
 
+def test_what_rests_on_a_run_from_another_making_is_told_too_if_asked(workspace):
+    path = folder(PRUNE) / "result.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "weights": {"model.safetensors": "0" * 64}}))
+    first = results.of_other_weights("tiny")
+    assert AUTOENCODER in first and MODEL not in first
+    assert {*first, MODEL} <= set(results.of_other_weights("tiny", downstream=True))
+
+
 def test_it_is_reported_of_a_result_that_does_not_name_its_weights_too(workspace):
     path = folder(MODEL) / "result.json"
     made = {key: value for key, value in json.loads(path.read_text()).items() if key != "upstream_weights"}
