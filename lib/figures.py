@@ -176,6 +176,7 @@ def figure3(points, settings):
         lacks(settings, "figure3")
         return
     figure, axis = plt.subplots(figsize=(6.4, 4.2))
+    labels = []
     for scheme, color, marker in zip(SCHEMES, COLORS, MARKERS, strict=True):
         mine = points[points.scheme == scheme].sort_values("device_macs")
         style, chosen, poor = {"color": color, "marker": marker, "ls": ""}, mine[mine.selected], mine.loss > 0.1
@@ -190,9 +191,7 @@ def figure3(points, settings):
             axis.plot([], [], markerfacecolor="none", label=f"{name} (none within)", **style)
         for row in chosen[chosen.pool.notna()].itertuples():
             pruned = f", ratio {row.ratio:g}" if row.ratio == row.ratio else ""
-            axis.annotate(f"pool {row.pool:.0f}{pruned}", (row.device_macs, row.symbols), fontsize=7,
-                          xytext=(5, 4), textcoords="offset points",
-                          zorder=1, bbox={"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 0.5})
+            labels.append((f"pool {row.pool:.0f}{pruned}", row.device_macs, row.symbols))
     sure = points[points.holds]
     axis.plot(sure.device_macs, sure.symbols, marker=".", color="k", ls="", ms=3.5, zorder=3,
               label="within on the other half too")
@@ -213,9 +212,26 @@ def figure3(points, settings):
                    f"selected on {images} images: two standard errors are up to ±{noise:.1f} points"
                    + f"\nincomplete: {len(lacking)} models are still to come" * bool(lacking))
     axis.margins(x=0.12)  # room for the labels of the rightmost points
+    _label(axis, labels)
     axis.legend(loc="center left", bbox_to_anchor=(1.06, 0.5), title_fontsize=7.5, alignment="left",
                 title="filled: selected; hollow: not selected;\nfaint: more than 10 points below")
     save(figure, settings, "figure3", points)
+
+
+def _label(axis, labels):
+    """Texts beside their points (text, x, y), each where it covers no earlier one if there is such a place."""
+    taken = []
+    for text, x, y in labels:
+        label = axis.annotate(text, (x, y), xytext=(0, 0), textcoords="offset points", fontsize=7, zorder=1,
+                              bbox={"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 0.5})
+
+        def covers(place, label=label):
+            label.xyann, side = place
+            label.set_horizontalalignment(side)
+            return label.get_window_extent().count_overlaps(taken)
+
+        covers(min([((5, 4), "left"), ((-5, 4), "right"), ((5, -9), "left"), ((-5, -9), "right")], key=covers))
+        taken.append(label.get_window_extent())
 
 
 def _folder(settings):

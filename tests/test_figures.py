@@ -119,6 +119,14 @@ def test_figure_3_fades_poor_models_and_marks_those_within_the_tolerance_on_both
     assert len(lines(plt.gcf().axes[0], "within on the other half too")[0].get_xdata()) == 1
 
 
+def test_labels_of_figure_3_do_not_cover_each_other():
+    figures.figure3(pd.DataFrame([model("PNG", str(number)) for number in range(3)]), SETTINGS)
+    labels = plt.gcf().axes[0].texts
+    boxes = [label.get_window_extent() for label in labels]
+    assert [label.get_text() for label in labels] == 3 * ["pool 2, ratio 0.5"]
+    assert not any(box.count_overlaps(boxes[:number]) for number, box in enumerate(boxes))
+
+
 def test_a_picture_of_what_is_no_longer_measured_goes(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(figures.run, "ROOT", tmp_path)
     monkeypatch.delenv(figures.run.OUTPUT, raising=False)
