@@ -206,11 +206,12 @@ def figure3(points, settings):
     lacking = {item.name for item in study.runs(settings) if "figure3" in item.figures
                and item.step in ("end_to_end", "baselines")} - set(points.run)
     noise = 200 * (0.25 / images) ** 0.5
+    told = f"{len(lacking)} models are" if len(lacking) > 1 else "1 model is"
     axis.set(xlabel="device operations (MACs), linear below 10⁵", ylabel="real symbols per image",
              title=f"Figure 3: within {100 * settings.figure3.tolerance:g} points of the baseline at "
                    f"{settings.figure3.snr_db:g} dB [{settings.name}]\n"
                    f"selected on {images} images: two standard errors are up to ±{noise:.1f} points"
-                   + f"\nincomplete: {len(lacking)} models are still to come" * bool(lacking))
+                   + f"\nincomplete: {told} still to come" * bool(lacking))
     axis.margins(x=0.12)  # room for the labels of the rightmost points
     _label(axis, labels)
     axis.legend(loc="center left", bbox_to_anchor=(1.06, 0.5), title_fontsize=7.5, alignment="left",
