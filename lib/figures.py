@@ -225,13 +225,10 @@ def _label(axis, labels):
     for text, x, y in labels:
         label = axis.annotate(text, (x, y), xytext=(0, 0), textcoords="offset points", fontsize=7, zorder=1,
                               bbox={"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 0.5})
-
-        def covers(place, label=label):
-            label.xyann, side = place
-            label.set_horizontalalignment(side)
-            return label.get_window_extent().count_overlaps(taken)
-
-        covers(min([((5, 4), "left"), ((-5, 4), "right"), ((5, -9), "left"), ((-5, -9), "right")], key=covers))
+        for offset, side in (((5, 4), "left"), ((-5, 4), "right"), ((5, -9), "left"), ((-5, -9), "right")):
+            label.set(position=offset, horizontalalignment=side)
+            if not label.get_window_extent().count_overlaps(taken):
+                break
         taken.append(label.get_window_extent())
 
 

@@ -119,8 +119,8 @@ def of_other_weights(profile, downstream=False):
 
     names = []
     for item in listed:
-        if (any(made_again(found[up], found[item.name]) for up in item.upstream if up in found)
-                or downstream and set(item.upstream) & set(names)):
+        if any(up in found and made_again(found[up], found[item.name]) or downstream and up in names
+               for up in item.upstream):
             names.append(item.name)
     return names
 
