@@ -79,15 +79,14 @@ def shared_work():
 def only(loaded, point):
     """The study with nothing but one point: an end-to-end model or another scheme."""
     given = {key: value for key, value in point.parameters.items() if key != "seed"}
-    parts = {"seeds": [point.parameters["seed"]], "figure3": parameters.Figure3(), "ablations": None, "baselines": None,
+    parts = {"seeds": [point.parameters["seed"]], "figure3": parameters.Figure3(), "ablations": [], "baselines": None,
              "figure4": loaded.figure4.model_copy(update={"panels": {}}),
              "figure5": loaded.figure5.model_copy(update={"bandwidths": []})}
     if point.step == "baselines":
         parts["baselines"] = loaded.baselines.model_copy(update={"runs": [parameters.Baseline(**given)]})
     else:
-        parts["ablations"] = parameters.Ablations(
-            variants=[given.pop("variant")],
-            longer_step4=loaded.ablations and loaded.ablations.longer_step4, **given)
+        schedule = study.of_run(loaded, given).end_to_end
+        parts["ablations"] = [parameters.Ablations(variants=[given.pop("variant")], longer_step4=schedule, **given)]
     return loaded.model_copy(update=parts)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
 
 from lib import InputError
 from lib.schedule import Schedule, Strict
@@ -110,7 +110,7 @@ class Figure5(Readings):
 
 
 class Ablations(Strict):
-    """Variants of one point."""
+    """Variants of one point (`point`, as a model's parameters name it)."""
 
     pool: Pool
     ratio: Ratio
@@ -124,6 +124,10 @@ class Ablations(Strict):
         if "longer_step4" in self.variants and self.longer_step4 is None:
             raise InputError("The variant longer_step4 needs a schedule of that name.")
         return self
+
+    @property
+    def point(self):
+        return self.model_dump(include={"pool", "ratio", "bandwidth", "snr_db"})
 
 
 class Baseline(Strict):
@@ -192,9 +196,21 @@ class Study(Strict):
     figure3: Figure3
     figure4: Figure4
     figure5: Figure5
-    ablations: Ablations | None = None
+    ablations: list[Ablations] = []  # in the file also a single one
     baselines: Baselines | None = None
     _source: str = PrivateAttr("")  # set by lib.study.load
+
+    @field_validator("ablations", mode="before")
+    @classmethod
+    def a_single_point_is_a_list_of_one(cls, given):
+        return [given] if isinstance(given, dict) else given or []
+
+    @model_validator(mode="after")
+    def each_point_has_one_list_of_variants(self):
+        points = [item.point for item in self.ablations]
+        if twice := next((point for point in points if points.count(point) > 1), None):
+            raise InputError(f"The ablations list this point twice: {twice}.")
+        return self
 
     @property
     def source(self):

@@ -256,15 +256,15 @@ def step_table(table):
 
 
 def ablation_table(table, settings):
-    """Accuracy (%) over SNR of the variants of the ablations' point, the proposed scheme first; of the first seed."""
-    spec = settings.ablations
-    if spec is None:
+    """Accuracy (%) over SNR of the variants at the ablations' points, the proposed scheme first; of the first seed."""
+    chosen = [end_to_end(table, variant=variant, pool=item.pool, ratio=item.ratio, bandwidth=item.bandwidth,
+                         train_snr_db=item.snr_db, seed=settings.seeds[0])
+              .assign(point=f"pooling {item.pool}, ratio {item.ratio:g}, B = {item.bandwidth:,}, {item.snr_db:g} dB")
+              for item in settings.ablations for variant in ("proposed", *item.variants)]
+    if not chosen:
         return pd.DataFrame()
-    point = {"pool": spec.pool, "ratio": spec.ratio, "bandwidth": spec.bandwidth, "train_snr_db": spec.snr_db,
-             "seed": settings.seeds[0]}
-    chosen = pd.concat([end_to_end(table, variant=variant, **point) for variant in ("proposed", *spec.variants)])
-    pivot = chosen.pivot_table(index="variant", columns="snr_db", values="accuracy", sort=False)
-    return (100 * pivot.astype(float)).rename_axis(columns=None).reset_index()
+    pivot = pd.concat(chosen).pivot_table(index=["point", "variant"], columns="snr_db", values="accuracy", sort=False)
+    return (100 * pivot.astype(float)).sort_index(axis="columns").rename_axis(columns=None).reset_index()
 
 
 def provenance_table(table, settings):

@@ -103,7 +103,7 @@ def point(step, parameters):
 
 def check(study, pool=None, ratio=None, bandwidth=None, scheme=None, level=None, variant=None, **_):
     """Raise InputError when a point cannot be built."""
-    if variant == "longer_step4" and not (study.ablations and study.ablations.longer_step4):
+    if variant == "longer_step4" and not any(item.longer_step4 for item in study.ablations):
         raise InputError(f"The study {study.name} has no schedule for the variant longer_step4.")
     if ratio is not None:
         total = geometry.total_filters(study.network.width, pool)
@@ -236,17 +236,22 @@ def _points(study):
         for ratio in ladder.ratios:
             for bandwidth in ladder.bandwidths:
                 add("figure3", ladder.pool, ratio, bandwidth, three.snr_db, study.seeds[0])
-    if study.ablations:
-        point = study.ablations.model_dump(exclude={"variants", "longer_step4"})
-        for variant in study.ablations.variants:
-            add("ablations", **point, seed=study.seeds[0], variant=variant)
+    for item in study.ablations:
+        for variant in item.variants:
+            add("ablations", **item.point, seed=study.seeds[0], variant=variant)
     return listed
 
 
 def of_run(study, parameters):
-    """The study as a run of these parameters sees it: a variant may train step 4 by another schedule."""
-    longer = parameters.get("variant") == "longer_step4"
-    return study.model_copy(update={"end_to_end": study.ablations.longer_step4}) if longer else study
+    """The study as a run of these parameters sees it: a variant may train step 4 by another schedule.
+
+    That schedule stands with the ablations of the run's point; elsewhere, by hand, the first one counts.
+    """
+    if parameters.get("variant") != "longer_step4":
+        return study
+    scheduled = [item for item in study.ablations if item.longer_step4]
+    here = [item for item in scheduled if item.point.items() <= parameters.items()]
+    return study.model_copy(update={"end_to_end": (here or scheduled)[0].longer_step4})
 
 
 # Which parts of a study decide a run's numbers, beside its own parameters and its upstream runs.

@@ -206,7 +206,7 @@ def test_the_baseline_is_the_mean_over_seeds():
 
 
 def test_ablations_are_shown_beside_the_proposed_scheme():
-    spec = study.load("paper").ablations
+    spec = study.load("paper").ablations[0]
     at = {"pool": spec.pool, "ratio": spec.ratio, "bandwidth": spec.bandwidth}
     table = models({**at, "snr_db": 0.0, "accuracy": 0.5}, {**at, "snr_db": 0.0, "accuracy": 0.6, "draw": 1},
                    {**at, "snr_db": 0.0, "accuracy": 0.3, "variant": "no_gdn"},
@@ -215,6 +215,17 @@ def test_ablations_are_shown_beside_the_proposed_scheme():
                    {**at, "snr_db": 0.0, "accuracy": 0.9, "seed": 1})  # the variants are of the first seed alone
     rows = results.ablation_table(table, study.load("paper"))
     assert rows["variant"].tolist() == ["proposed", "no_gdn"] and rows[0.0].tolist() == pytest.approx([55, 30])
+
+
+def test_each_point_of_the_ablations_has_its_own_rows():
+    points = [item for item in study.load("gpu").ablations if item.snr_db == 20]
+    table = models(*({"bandwidth": item.bandwidth, "variant": variant, "accuracy": gain + item.bandwidth / 4096}
+                     for item in points for variant, gain in (("proposed", 0.1), ("longer_step4", 0.2))),
+                   pool=2, ratio=0.5, train_snr_db=20.0, snr_db=20.0)
+    rows = results.ablation_table(table, study.load("gpu"))
+    assert rows["point"].str.contains("B = 256").tolist() == [True, True, False, False]
+    assert rows["variant"].tolist() == ["proposed", "longer_step4"] * 2
+    assert rows[20.0].tolist() == pytest.approx([16.25, 26.25, 60, 70])
 
 
 def test_the_selected_models_are_shown_in_whole_numbers():

@@ -120,15 +120,22 @@ def test_without_step_3_the_autoencoder_is_not_pretrained():
         "autoencoder/pool2-r0.50-b512-snr14.5-s0-no_gdn"]
 
 
-def test_a_longer_step_4_starts_from_the_same_autoencoder_and_has_a_schedule_of_its_own():
-    loaded = study.load("desk")
+@pytest.mark.parametrize("point, epochs", [
+    ("pool2-r0.50-b512-snr14.5-s0", 60), ("pool2-r0.50-b256-snr20-s0", 22), ("pool1-r0.70-b2048-snr14.5-s0", 22)])
+def test_a_longer_step_4_starts_from_the_same_autoencoder_and_has_its_points_schedule(point, epochs):
+    loaded = study.load("gpu")
     runs = {item.name: item for item in study.runs(loaded)}
-    usual, longer = (runs[f"end_to_end/pool2-r0.50-b512-snr14.5-s0{ending}"] for ending in ("", "-longer_step4"))
-    assert longer.upstream == usual.upstream == ["autoencoder/pool2-r0.50-b512-snr14.5-s0"]
+    usual, longer = (runs[f"end_to_end/{point}{ending}"] for ending in ("", "-longer_step4"))
+    assert longer.upstream == usual.upstream == [f"autoencoder/{point}"]
     schedules = [study.resolved(loaded, item)["end_to_end"] for item in (usual, longer)]
-    assert schedules == [schedule.model_dump(mode="json") for schedule in (
-        loaded.end_to_end, loaded.ablations.longer_step4)]
+    assert schedules[0] == loaded.end_to_end.model_dump(mode="json") and schedules[1]["epochs"] == epochs
     assert estimate.image_passes(loaded, longer) > 1.5 * estimate.image_passes(loaded, usual)
+
+
+def test_a_longer_step_4_by_hand_takes_the_first_schedule():
+    loaded = study.load("gpu")
+    point = {"pool": 4, "ratio": 0.5, "bandwidth": 128, "snr_db": 0.0, "variant": "longer_step4"}
+    assert study.of_run(loaded, point).end_to_end.epochs == 60
 
 
 def test_the_separation_baseline_belongs_to_figures_4_and_5():
@@ -210,6 +217,9 @@ BAD = {
     "unknown data": ({"data__name": "cifar10"}, "data.name", "cifar10"),
     "unknown variant": ({"ablations__variants": ["no_step4"]}, "no_step4"),
     "longer step without its schedule": ({"ablations__variants": ["longer_step4"]}, "ablations", "longer_step4"),
+    "ablations of one point twice": (
+        {"ablations": [{"pool": 2, "ratio": 0.5, "bandwidth": 64, "snr_db": 0.0, "variants": [variant]}
+                       for variant in ("no_gdn", "no_step3")]}, "twice", "'bandwidth': 64"),
     "JPEG quality over 95": ({"baselines__jpeg_quality": 96}, "baselines.jpeg_quality", "96"),
     "name with a slash": ({"name": "../paper"}, "name", "../paper"),
     "section left empty": ({"pretrain": None}, "pretrain"),
