@@ -193,7 +193,8 @@ def models(*rows, **common):
     """Rows as results.load gives them, of the proposed end-to-end models."""
     frame = pd.DataFrame([{
         "step": "end_to_end", "scheme": results.PROPOSED, "variant": "proposed", "seed": 0, "draw": 0,
-        "train_snr_db": 14.5, "right_by_class": None, **common, **row} for row in rows])
+        "train_snr_db": 14.5, "right_by_class": None, "accuracy_selecting": None, "accuracy_reporting": None,
+        **common, **row} for row in rows])
     name = "end_to_end/pool" + frame.pool.map("{:g}".format) + "-r" + frame.ratio.map("{:g}".format)
     frame["run"] = name + "-b" + frame.bandwidth.map(str) + "-snr" + frame.train_snr_db.map("{:g}".format) + (
         "-s" + frame.seed.map(str) + frame.variant)
@@ -222,10 +223,14 @@ def test_each_point_of_the_ablations_has_its_own_rows():
     table = models(*({"bandwidth": item.bandwidth, "variant": variant, "accuracy": gain + item.bandwidth / 4096}
                      for item in points for variant, gain in (("proposed", 0.1), ("longer_step4", 0.2))),
                    pool=2, ratio=0.5, train_snr_db=20.0, snr_db=20.0)
+    table["accuracy_selecting"], table["accuracy_reporting"] = table.accuracy - 0.01, table.accuracy + 0.01
+    table = pd.concat([table, pd.DataFrame([{"step": "pretrain", "seed": 0, **PRETRAINED}])])
     rows = results.ablation_table(table, study.load("gpu"))
     assert rows["point"].str.contains("B = 256").tolist() == [True, True, False, False]
     assert rows["variant"].tolist() == ["proposed", "longer_step4"] * 2
     assert rows[20.0].tolist() == pytest.approx([16.25, 26.25, 60, 70])
+    assert rows["below, selecting half"].tolist() == pytest.approx([54.75, 44.75, 11, 1])
+    assert rows["below, reporting half"].tolist() == pytest.approx([52.75, 42.75, 9, -1])
 
 
 def test_the_selected_models_are_shown_in_whole_numbers():
