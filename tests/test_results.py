@@ -219,18 +219,20 @@ def test_ablations_are_shown_beside_the_proposed_scheme():
 
 
 def test_each_point_of_the_ablations_has_its_own_rows():
-    points = [item for item in study.load("gpu").ablations if item.snr_db == 20]
-    table = models(*({"bandwidth": item.bandwidth, "variant": variant, "accuracy": gain + item.bandwidth / 4096}
-                     for item in points for variant, gain in (("proposed", 0.1), ("longer_step4", 0.2))),
-                   pool=2, ratio=0.5, train_snr_db=20.0, snr_db=20.0)
+    first, second = (item.point for item in study.load("gpu").ablations)
+    assert (first["bandwidth"], second["bandwidth"]) == (512, 2048)
+    table = models(*({"pool": point["pool"], "ratio": point["ratio"], "bandwidth": point["bandwidth"],
+                      "variant": variant, "accuracy": gain + point["bandwidth"] / 4096}
+                     for point in (first, second) for variant, gain in (("proposed", 0.1), ("longer_step4", 0.2))),
+                   snr_db=14.5)
     table["accuracy_selecting"], table["accuracy_reporting"] = table.accuracy - 0.01, table.accuracy + 0.01
     table = pd.concat([table, pd.DataFrame([{"step": "pretrain", "seed": 0, **PRETRAINED}])])
     rows = results.ablation_table(table, study.load("gpu"))
-    assert rows["point"].str.contains("B = 256").tolist() == [True, True, False, False]
+    assert rows["point"].str.contains("B = 512").tolist() == [True, True, False, False]
     assert rows["variant"].tolist() == ["proposed", "longer_step4"] * 2
-    assert rows[20.0].tolist() == pytest.approx([16.25, 26.25, 60, 70])
-    assert rows["below, selecting half"].tolist() == pytest.approx([54.75, 44.75, 11, 1])
-    assert rows["below, reporting half"].tolist() == pytest.approx([52.75, 42.75, 9, -1])
+    assert rows[14.5].tolist() == pytest.approx([22.5, 32.5, 60, 70])
+    assert rows["below, selecting half"].tolist() == pytest.approx([48.5, 38.5, 11, 1])
+    assert rows["below, reporting half"].tolist() == pytest.approx([46.5, 36.5, 9, -1])
 
 
 def test_the_selected_models_are_shown_in_whole_numbers():
