@@ -220,19 +220,20 @@ def test_ablations_are_shown_beside_the_proposed_scheme():
 
 def test_each_point_of_the_ablations_has_its_own_rows():
     first, second = (item.point for item in study.load("gpu").ablations)
-    assert (first["bandwidth"], second["bandwidth"]) == (512, 2048)
+    assert (first["bandwidth"], second["bandwidth"]) == (512, 8)
     table = models(*({"pool": point["pool"], "ratio": point["ratio"], "bandwidth": point["bandwidth"],
-                      "variant": variant, "accuracy": gain + point["bandwidth"] / 4096}
-                     for point in (first, second) for variant, gain in (("proposed", 0.1), ("longer_step4", 0.2))),
+                      "variant": variant, "accuracy": gain + point["bandwidth"] / 1024}
+                     for point in (first, second) for variant, gain in (("proposed", 0), ("longer_step4", 0.1))),
                    snr_db=14.5)
     table["accuracy_selecting"], table["accuracy_reporting"] = table.accuracy - 0.01, table.accuracy + 0.01
     table = pd.concat([table, pd.DataFrame([{"step": "pretrain", "seed": 0, **PRETRAINED}])])
     rows = results.ablation_table(table, study.load("gpu"))
     assert rows["point"].str.contains("B = 512").tolist() == [True, True, False, False]
     assert rows["variant"].tolist() == ["proposed", "longer_step4"] * 2
-    assert rows[14.5].tolist() == pytest.approx([22.5, 32.5, 60, 70])
-    assert rows["below, selecting half"].tolist() == pytest.approx([48.5, 38.5, 11, 1])
-    assert rows["below, reporting half"].tolist() == pytest.approx([46.5, 36.5, 9, -1])
+    accuracy = [50, 60, 100 / 128, 10 + 100 / 128]
+    assert rows[14.5].tolist() == pytest.approx(accuracy)
+    assert rows["below, selecting half"].tolist() == pytest.approx([70 + 1 - value for value in accuracy])
+    assert rows["below, reporting half"].tolist() == pytest.approx([70 - 1 - value for value in accuracy])
 
 
 def test_the_selected_models_are_shown_in_whole_numbers():

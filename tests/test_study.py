@@ -121,7 +121,7 @@ def test_without_step_3_the_autoencoder_is_not_pretrained():
 
 
 @pytest.mark.parametrize("point, epochs", [
-    ("pool2-r0.50-b512-snr14.5-s0", 60), ("pool1-r0.70-b2048-snr14.5-s0", 10)])
+    ("pool2-r0.50-b512-snr14.5-s0", 60), ("pool5-r0.50-b8-snr14.5-s0", 22)])
 def test_a_longer_step_4_starts_from_the_same_autoencoder_and_has_its_points_schedule(point, epochs):
     loaded = study.load("gpu")
     runs = {item.name: item for item in study.runs(loaded)}
