@@ -110,7 +110,7 @@ class Figure5(Readings):
 
 
 class Ablations(Strict):
-    """Variants of one point (`point`, as a model's parameters name it)."""
+    """Variants of one point."""
 
     pool: Pool
     ratio: Ratio
@@ -127,6 +127,7 @@ class Ablations(Strict):
 
     @property
     def point(self):
+        """Under the names of a model's parameters."""
         return self.model_dump(include={"pool", "ratio", "bandwidth", "snr_db"})
 
 
@@ -203,7 +204,7 @@ class Study(Strict):
     @field_validator("ablations", mode="before")
     @classmethod
     def a_single_point_is_a_list_of_one(cls, given):
-        return [given] if isinstance(given, dict) else given or []
+        return [] if given is None else [given] if isinstance(given, dict) else given
 
     @model_validator(mode="after")
     def each_point_has_one_list_of_variants(self):

@@ -120,15 +120,17 @@ def test_without_step_3_the_autoencoder_is_not_pretrained():
         "autoencoder/pool2-r0.50-b512-snr14.5-s0-no_gdn"]
 
 
-@pytest.mark.parametrize("point, epochs", [
-    ("pool2-r0.50-b512-snr14.5-s0", 60), ("pool5-r0.50-b8-snr14.5-s0", 22)])
-def test_a_longer_step_4_starts_from_the_same_autoencoder_and_has_its_points_schedule(point, epochs):
-    loaded = study.load("gpu")
+@pytest.mark.parametrize("profile, number, point, epochs", [
+    ("desk", 0, "pool2-r0.50-b512-snr14.5-s0", 2), ("gpu", 0, "pool2-r0.50-b512-snr14.5-s0", 60),
+    ("gpu", 1, "pool5-r0.50-b8-snr14.5-s0", 22)])
+def test_a_longer_step_4_starts_from_the_same_autoencoder_and_has_its_points_schedule(profile, number, point, epochs):
+    loaded = study.load(profile)
     runs = {item.name: item for item in study.runs(loaded)}
     usual, longer = (runs[f"end_to_end/{point}{ending}"] for ending in ("", "-longer_step4"))
     assert longer.upstream == usual.upstream == [f"autoencoder/{point}"]
     schedules = [study.resolved(loaded, item)["end_to_end"] for item in (usual, longer)]
-    assert schedules[0] == loaded.end_to_end.model_dump(mode="json") and schedules[1]["epochs"] == epochs
+    assert schedules == [schedule.model_dump(mode="json") for schedule in (
+        loaded.end_to_end, loaded.ablations[number].longer_step4)] and schedules[1]["epochs"] == epochs
     assert estimate.image_passes(loaded, longer) > 1.5 * estimate.image_passes(loaded, usual)
 
 
@@ -217,6 +219,7 @@ BAD = {
     "unknown data": ({"data__name": "cifar10"}, "data.name", "cifar10"),
     "unknown variant": ({"ablations__variants": ["no_step4"]}, "no_step4"),
     "longer step without its schedule": ({"ablations__variants": ["longer_step4"]}, "ablations", "longer_step4"),
+    "ablations that are none": ({"ablations": False}, "ablations", "False"),
     "ablations of one point twice": (
         {"ablations": [{"pool": 2, "ratio": 0.5, "bandwidth": 64, "snr_db": 0.0, "variants": [variant]}
                        for variant in ("no_gdn", "no_step3")]}, "twice", "'bandwidth': 64"),
