@@ -78,13 +78,16 @@ def _c2(table):
     models = results.end_to_end(table.drop_duplicates("run"), pool=2, ratio=0.5)
     if models.empty:
         return UNMEASURED, ""
-    halves = sorted(models.device_half_macs.unique())
-    counts = [*halves, *models.device_macs.unique()]
+    counts = [*models.device_half_macs, *models.device_macs]
     near = any(abs(count / 24.3e6 - 1) <= 0.1 for count in counts)
-    with_encoder = ", ".join(f"{macs / 1e6:.1f} (B = {b:.0f})" for b, macs in
-                             sorted({(row.bandwidth, row.device_macs) for row in models.itertuples()}))
-    alone = ", ".join(f"{macs / 1e6:.1f}" for macs in halves)
-    return REPRODUCED if near else NOT, f"device half {alone} ·10⁶; with its encoder {with_encoder} ·10⁶"
+    whole = [f"{_millions(own.device_macs)} (B = {b:.0f})" for b, own in models.groupby("bandwidth")]
+    return REPRODUCED if near else NOT, (f"device half {_millions(models.device_half_macs)} ·10⁶; with its encoder "
+                                         f"{', '.join(whole)} ·10⁶")
+
+
+def _millions(counts):
+    """Counts in 10⁶, as a range where networks (of several seeds) differ."""
+    return " to ".join(dict.fromkeys(f"{count / 1e6:.1f}" for count in (counts.min(), counts.max())))
 
 
 def _c3(points):
@@ -212,13 +215,19 @@ def _c9(points):
 
 
 def _by_class(table, settings, figure):
-    """{ratio or bandwidth: {snr_db: accuracy of each class, mean over draws and seeds}}, `matched` only."""
+    """{ratio or bandwidth: {snr_db: accuracy [seeds, classes], mean over draws}}, `matched` only.
+
+    Of the seeds that have all of these points, so that curves are paired by seed too.
+    """
     points = results.figure_points(table, settings, figure)
     points = points[points.reading == "matched"]
+    place = ["bandwidth" if figure == "figure5" else "ratio", "snr_db"]
+    seeds = set(points.seed).intersection(*(group.seed for _, group in points.groupby(place)))
     images = 100  # test images a class
     curves = {}
-    for (key, snr), group in points.groupby(["bandwidth" if figure == "figure5" else "ratio", "snr_db"]):
-        curves.setdefault(key, {})[snr] = np.mean(group.right_by_class.tolist(), axis=0) / images
+    for (key, snr), group in points[points.seed.isin(seeds)].groupby(place):
+        draws = [np.mean(own.right_by_class.tolist(), axis=0) for _, own in group.groupby("seed")]
+        curves.setdefault(key, {})[snr] = np.stack(draws) / images
     return curves
 
 
@@ -227,8 +236,13 @@ def _common(curves, *keys):
 
 
 def _mean_error(by_class):
-    """Mean over classes and its standard error: the comparison is paired by class and by noise."""
-    return by_class.mean(), by_class.std(ddof=1) / np.sqrt(len(by_class))
+    """Mean of [seeds, classes] and its standard error over the classes and, with several seeds, over these too.
+
+    The comparison is paired by class, seed and noise.
+    """
+    seeds, classes = by_class.shape
+    variance = by_class.mean(0).var(ddof=1) / classes + (by_class.mean(1).var(ddof=1) / seeds if seeds > 1 else 0)
+    return by_class.mean(), np.sqrt(variance)
 
 
 def _sign(by_class):

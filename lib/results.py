@@ -1,6 +1,7 @@
 """All results of a study as one tidy table, and what is missing or stale."""
 
 import functools
+import re
 
 import pandas as pd
 
@@ -235,7 +236,7 @@ def progress(profile):
 
 
 def step_table(table):
-    """Accuracy (%) after each step of every end-to-end model, clean and at its training SNR."""
+    """Accuracy (%) after each step of every end-to-end model, clean and at its training SNR; the mean over seeds."""
     once = table.drop_duplicates("run").set_index("run")
     columns = ["model", "1 pretrain, clean", "2 prune, clean", "3 autoencoder, clean", "3 autoencoder, at SNR",
                "4 end to end, clean", "4 end to end, at SNR"]
@@ -245,14 +246,14 @@ def step_table(table):
         prune = study.name("prune", pool=int(item.pool), ratio=item.ratio, seed=seed,
                            variant=study.criterion(item.variant))
         autoencoder = item.run.replace("end_to_end/", "autoencoder/")
-        row = {"model": item.run.removeprefix("end_to_end/")}
+        row = {"model": re.sub(r"-s\d+", "", item.run.removeprefix("end_to_end/"))}
         for label, name in (("1 pretrain", study.name("pretrain", seed=seed)), ("2 prune", prune),
                             ("3 autoencoder", autoencoder), ("4 end to end", item.run)):
             for column, suffix in (("accuracy_clean", "clean"), ("accuracy_at_snr", "at SNR")):
                 if name in once.index and column in once and pd.notna(once.loc[name, column]):
                     row[f"{label}, {suffix}"] = 100 * once.loc[name, column]
         rows.append(row)
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=columns).groupby("model", sort=False, as_index=False).mean()
 
 
 def ablation_table(table, settings):

@@ -184,7 +184,7 @@ def test_it_names_a_studys_own_file(root, monkeypatch, file, source):
 def test_the_accuracy_after_each_step_stands_in_a_row(root):
     rows = results.step_table(stored_study(root))
     assert rows.to_dict("records") == [{
-        "model": "pool2-r0.50-b256-snr14.5-s0", "1 pretrain, clean": 70.0, "2 prune, clean": 68.0,
+        "model": "pool2-r0.50-b256-snr14.5", "1 pretrain, clean": 70.0, "2 prune, clean": 68.0,
         "3 autoencoder, clean": 60.0, "3 autoencoder, at SNR": 59.0, "4 end to end, clean": 67.0,
         "4 end to end, at SNR": 66.0}]
 
@@ -219,7 +219,7 @@ def test_ablations_are_shown_beside_the_proposed_scheme():
 
 
 def test_each_point_of_the_ablations_has_its_own_rows():
-    first, second = (item.point for item in study.load("gpu").ablations)
+    first, second = (item.point for item in study.load("gpu").ablations[:2])
     assert (first["bandwidth"], second["bandwidth"]) == (512, 8)
     table = models(*({"pool": point["pool"], "ratio": point["ratio"], "bandwidth": point["bandwidth"],
                       "variant": variant, "accuracy": gain + point["bandwidth"] / 1024}
