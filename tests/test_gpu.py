@@ -9,10 +9,12 @@ from lib import codec, training, vgg
 from lib.baselines import BottleNet
 from lib.schedule import Schedule
 
+# At these rates training is no chaos yet: weights changed by a millionth end up to 2 % of the way apart (at a
+# hundred times the rates, 60 to 80 %), while one step left out of the 21 is 14 % or more.
 SCHEDULES = [
-    Schedule(epochs=3, lr=0.01, batch_size=16, decay="step", milestones=[1, 2]),
-    Schedule(epochs=3, lr=0.01, batch_size=16, nesterov=True, decay="one_cycle"),
-    Schedule(epochs=3, lr=0.001, batch_size=16, optimizer="adam", weight_decay=0.0)]
+    Schedule(epochs=3, lr=3e-5, batch_size=16, decay="step", milestones=[1, 2]),
+    Schedule(epochs=3, lr=3e-5, batch_size=16, nesterov=True, decay="one_cycle"),
+    Schedule(epochs=3, lr=3e-6, batch_size=16, optimizer="adam", weight_decay=0.0)]
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 
@@ -32,11 +34,11 @@ def test_recorded_steps_train_as_the_usual_ones_do(schedule, make_network, monke
         monkeypatch.setattr(library, "allow_tf32", False)
     before = make_network()
     (usual, expected), (model, history) = (fitted(schedule, make_network(), recorded) for recorded in (False, True))
-    assert history.loss.tolist() == pytest.approx(expected.loss.tolist(), rel=0.02)
+    assert history.loss.tolist() == pytest.approx(expected.loss.tolist(), rel=1e-3)
     assert history.lr.tolist() == pytest.approx(expected.lr.tolist(), rel=1e-5)
     moved, apart = (torch.cat([(a - b).flatten() for a, b in zip(one.parameters(), other.parameters(), strict=True)])
                     .norm() for one, other in ((before, model), (usual, model)))
-    assert apart < 0.1 * moved
+    assert apart < 0.07 * moved
 
 
 @needs_gpu
