@@ -142,7 +142,7 @@ def _panels(table, settings, stem, title):
     notes = [f"Bands span {spans}; not in them: two binomial standard errors of {images:,} test images, up to "
              f"±{100 / images**0.5:.1f} points."]
     notes += ["Thin dashes: no model was trained for an SNR in between yet."] if lacking else []
-    notes += ["Hollow: rests on another making of its upstream run."] if data.other_weights.any() else []
+    notes += ["Hollow: with a model that rests on another making of its upstream run."] if data.other_weights.any() else []
     figure.text(0.12, -0.02, "\n".join(notes), fontsize=8, va="top")
     behind = pd.concat([data.drop(columns="right_by_class").assign(scheme=results.PROPOSED),
                         separation.assign(scheme="Separation")])
