@@ -8,6 +8,7 @@ import pandas as pd
 from IPython.display import HTML, Image, display
 
 from lib import channel, geometry, results, run, study
+from lib.claims import PAPER_HALF
 
 COLORS = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133",
           "#56b4e9")  # seaborn's "colorblind"; seaborn itself takes seconds to import, so only where it draws
@@ -142,7 +143,8 @@ def _panels(table, settings, stem, title):
     notes = [f"Bands span {spans}; not in them: two binomial standard errors of {images:,} test images, up to "
              f"±{100 / images**0.5:.1f} points."]
     notes += ["Thin dashes: no model was trained for an SNR in between yet."] if lacking else []
-    notes += ["Hollow: with a model that rests on another making of its upstream run."] if data.other_weights.any() else []
+    if data.other_weights.any():
+        notes.append("Hollow: with a model that rests on another making of its upstream run.")
     figure.text(0.12, -0.02, "\n".join(notes), fontsize=8, va="top")
     behind = pd.concat([data.drop(columns="right_by_class").assign(scheme=results.PROPOSED),
                         separation.assign(scheme="Separation")])
@@ -196,10 +198,10 @@ def figure3(points, settings):
     axis.plot(sure.device_macs, sure.symbols, marker=".", color="k", ls="", ms=3.5, zorder=3,
               label="within on the other half too")
     if settings.network.width == 1:
-        axis.axvline(156e6, color="grey", ls=":", lw=1, label="156·10⁶, half of the network")
+        axis.axvline(PAPER_HALF, color="grey", ls=":", lw=1, label="156·10⁶, half of the network")
         png = points[points.scheme == "PNG"].symbols  # about 3× less than that with 4·10⁶ operations
-        axis.plot([156e6, *len(png) * [4e6]], [8, *png / 3], marker="*", color="k", ls="", ms=8, zorder=1, alpha=0.8,
-                  label="the paper: 8 symbols at 156·10⁶" + ("; PNG/3 at 4·10⁶" if len(png) else ""))
+        axis.plot([PAPER_HALF, *len(png) * [4e6]], [8, *png / 3], marker="*", color="k", ls="", ms=8, zorder=1,
+                  alpha=0.8, label="the paper: 8 symbols at 156·10⁶" + ("; PNG/3 at 4·10⁶" if len(png) else ""))
     axis.set_xscale("symlog", linthresh=1e5)
     axis.set_yscale("log")
     images = 50 * settings.classes  # half of the test images

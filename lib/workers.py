@@ -1,6 +1,6 @@
 """The runs of a study without Snakemake and papermill, for a lent GPU whose image lacks them and whose time is short.
 
-    python -m lib.workers STUDY [--workers 8] [--seconds S] [--only FIGURE]
+    python -m lib.workers STUDY [--jobs 8] [--seconds S] [--only FIGURE]
 
 Each run is a process forked from this one, which has imported everything and read the data set. Runs, order, files
 and numbers are those of `./run_all.sh STUDY`, which goes on from them and makes the report; executed notebooks are
@@ -26,13 +26,13 @@ def main(arguments):
     """Do the runs of a study that are still to do; returns the exit code, 0 when none is left."""
     parser = argparse.ArgumentParser(prog="python -m lib.workers")
     parser.add_argument("study")
-    parser.add_argument("--workers", type=int, default=8, help="runs at once (8)")
+    parser.add_argument("--jobs", type=int, default=8, help="runs at once (8)")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no run after this many seconds")
     parser.add_argument("--only", metavar="FIGURE")
     options = parser.parse_args(arguments)
     study.check_figure(options.only)
-    if options.workers < 1:
-        raise InputError("--workers must be at least 1.")
+    if options.jobs < 1:
+        raise InputError("--jobs must be at least 1.")
     settings = study.load(options.study)
     os.environ.update(forks.threading_environment(1))  # no threads here: they would not survive a fork
     from lib import results
@@ -41,7 +41,7 @@ def main(arguments):
     if not todo:
         return 0
     preload(settings)
-    return work(settings, todo, options.workers, options.seconds)
+    return work(settings, todo, options.jobs, options.seconds)
 
 
 def preload(settings):
@@ -60,7 +60,7 @@ def preload(settings):
     data.dataset(settings.data.name, settings.data.root)
 
 
-def work(settings, todo, workers, seconds=float("inf")):
+def work(settings, todo, jobs, seconds=float("inf")):
     """Do runs in the given order, each once those upstream of it are done; what rests on a failed one is left."""
     began, waiting, running, failed = time.monotonic(), {item.name: item for item in todo}, {}, set()
     version = forks.code_version()
@@ -70,7 +70,7 @@ def work(settings, todo, workers, seconds=float("inf")):
             seconds = 0
         unfinished = {*waiting, *(item.name for item, _ in running.values()), *failed}
         for item in list(waiting.values()):
-            if len(running) == workers or time.monotonic() - began >= seconds:
+            if len(running) == jobs or time.monotonic() - began >= seconds:
                 break
             if unfinished.isdisjoint(item.upstream):
                 running[start(settings, waiting.pop(item.name))] = item, time.monotonic()

@@ -23,7 +23,7 @@ def work(root, *arguments):
 def forked(tmp_path_factory):
     """A copy of the project whose tiny study two workers have computed, and what they said."""
     root = copy_project(tmp_path_factory.mktemp("forked"))
-    return root, work(root, "tiny", "--workers", "2")
+    return root, work(root, "tiny", "--jobs", "2")
 
 
 def test_the_numbers_are_those_of_papermill(forked, computed):
@@ -47,7 +47,7 @@ def test_what_rests_on_a_failed_run_is_left(tmp_path):
     root = copy_project(tmp_path)
     notebook = root / "notebooks" / "02_prune.ipynb"
     notebook.write_text(notebook.read_text().replace("curves = []", "raise OSError('the disk is full')"))
-    done = work(root, "tiny", "--workers", "2")
+    done = work(root, "tiny", "--jobs", "2")
     assert done.returncode == 1
     assert "OSError: the disk is full" in done.stderr and f"{PRUNE}: failed" in done.stdout
     folder = root / "outputs" / "tiny"
@@ -88,7 +88,7 @@ def test_no_run_begins_once_lib_has_been_edited(tmp_path, monkeypatch):
     assert workers.work(None, items, workers=1) == 1 and began == ["a"]
 
 
-@pytest.mark.parametrize("arguments", [("tiny", "--workers", "0"), ("tiny", "--only", "figure6"), ("nowhere",)])
+@pytest.mark.parametrize("arguments", [("tiny", "--jobs", "0"), ("tiny", "--only", "figure6"), ("nowhere",)])
 def test_impossible_arguments_are_one_sentence(computed, arguments):
     done = work(computed, *arguments)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
