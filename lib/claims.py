@@ -168,9 +168,9 @@ def _c7(table, settings):
                 drops = {r: curves[r][20.0] - curves[r][0.0] for r in (0.0, ratio)}
                 mean, error = _mean_error(drops[ratio] - drops[0.0])
                 verdicts.append(_at_most(0.03, abs(mean), error))
-                told = {r: f"{_percent(drop)} of {100 * curves[r][20.0].mean():.1f}" for r, drop in drops.items()}
-                numbers.append(f"4{panel}, ratio {ratio:g}: drop from 20 to 0 dB {told[ratio]} points, "
-                               f"at ratio 0 {told[0.0]}")
+                told = {r: f"{_percent(drop)} of {100 * curves[r][20.0].mean():.1f} points "
+                           f"({100 * drop.mean() / curves[r][20.0].mean():.1f} %)" for r, drop in drops.items()}
+                numbers.append(f"4{panel}, ratio {ratio:g}: drop from 20 to 0 dB {told[ratio]}, at ratio 0 {told[0.0]}")
     return _all(verdicts), "; ".join(numbers)
 
 

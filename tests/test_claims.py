@@ -303,6 +303,12 @@ def test_c7(loss, wobble, expected, ratio):
     assert verdict(figure4(less(loss, wobble), ratio), "C7") == expected
 
 
+def test_c7_tells_the_share_of_the_accuracy_that_is_lost_too():
+    rows = claims.judge(figure4(less({**SAME, 0.0: 5, 20.0: 3}), 0.9), study.load("paper")).set_index("claim")
+    assert rows.numbers["C7"] == ("4a, ratio 0.9: drop from 20 to 0 dB 22.0 ± 0.0 of 67.0 points (32.8 %), "
+                                  "at ratio 0 20.0 ± 0.0 of 70.0 points (28.6 %)")
+
+
 def test_c7_needs_0_and_20_db():
     kept = {snr: right for snr, right in {**UNPRUNED, 10.0: 64}.items() if snr != 20.0}
     assert verdict(figure4(less(dict.fromkeys(kept, 3), 1, kept), 0.9, base=kept), "C7") == UNMEASURED

@@ -85,7 +85,7 @@ def test_no_run_begins_once_lib_has_been_edited(tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "start", lambda settings, item: began.append(item.name) or os.posix_spawn(
         "/bin/true", ["true"], {}))
     items = [study.Run(name, "", {}, []) for name in "abc"]
-    assert workers.work(None, items, workers=1) == 1 and began == ["a"]
+    assert workers.work(None, items, jobs=1) == 1 and began == ["a"]
 
 
 @pytest.mark.parametrize("arguments", [("tiny", "--jobs", "0"), ("tiny", "--only", "figure6"), ("nowhere",)])
