@@ -145,6 +145,8 @@ def _panels(table, settings, stem, title):
     notes += ["Thin dashes: no model was trained for an SNR in between yet."] if lacking else []
     if data.other_weights.any():
         notes.append("Hollow: with a model that rests on another making of its upstream run.")
+    if separation.other_weights.any():
+        notes.append("Separation: of another making of the pruned net.")
     figure.text(0.12, -0.02, "\n".join(notes), fontsize=8, va="top")
     behind = pd.concat([data.drop(columns="right_by_class").assign(scheme=results.PROPOSED),
                         separation.assign(scheme="Separation")])

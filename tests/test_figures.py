@@ -83,6 +83,18 @@ def test_what_rests_on_another_making_is_hollow_in_its_curve_alone(monkeypatch):
         assert ("Hollow" in plt.gcf().texts[0].get_text()) == bool(again)
 
 
+@pytest.mark.parametrize("again", [[], ["separation 0"]])
+def test_separation_of_another_making_is_told(monkeypatch, again):
+    curves = points("a", (0, 10, 20)).assign(reading="matched", ratio=0.5, bandwidth=2048, right_by_class=None)
+    curves.attrs["baseline"] = 0.7
+    monkeypatch.setattr(figures.results, "of_other_weights", lambda *_, **__: again)
+    monkeypatch.setattr(figures.results, "figure_points", lambda *_: curves)
+    monkeypatch.setattr(figures.results, "separation_points", lambda *_: curves.assign(run="separation 0"))
+    figures.figure4(None, SETTINGS, "a")
+    told = plt.gcf().texts[0].get_text()
+    assert ("Separation: of another making" in told) == bool(again) and "Hollow" not in told
+
+
 def model(scheme, run, selected=True, loss=0.01):
     return {"scheme": scheme, "run": run, "pool": 2, "ratio": 0.5, "device_macs": 1e6, "symbols": 512,
             "selected": selected, "loss": loss, "holds": selected and loss <= 0.02}
