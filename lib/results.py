@@ -179,17 +179,18 @@ def accuracy_table(table, settings, figure):
     return (100 * pivot.loc[order].astype(float).sort_index(axis=1)).round(1).rename_axis(columns=None)
 
 
-def figure3(table, settings):
+def figure3(table, settings, variant="proposed"):
     """All models of Figure 3 at its SNR: scheme, device MACs, symbols, accuracies, and which are selected.
 
     Within the tolerance of the baseline on the selecting half of the test images, and not dominated (no model
     of the scheme has fewer symbols and no more operations). The baseline's accuracy is that of the same half.
+    With another `variant`, our models are those of the ablations.
     `loss` is what a model loses to the baseline on the half that selected nothing, `holds` whether that is within
     the tolerance too; `denied`: on all test images it is outside by more than two binomial standard errors.
     """
     spec, table = settings.figure3, table[table.seed == settings.seeds[0]]
     rows = table[table.step.isin(["end_to_end", "baselines"]) & (table.snr_db == spec.snr_db)]
-    rows = rows[(rows.variant == "proposed") | (rows.step == "baselines")]
+    rows = rows[(rows.variant == variant) | (rows.step == "baselines")]
     rows = rows[(rows.train_snr_db == spec.snr_db) & (rows.scheme != "Separation")]
     if spec.finite_blocklength:
         rows = rows.assign(symbols=rows.symbols_finite.fillna(rows.symbols))

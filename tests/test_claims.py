@@ -156,6 +156,15 @@ def test_c4(rows, expected):
     assert verdict(table(*rows), "C4") == expected
 
 
+@pytest.mark.parametrize("claim, model", [("C3", POOL1), ("C4", POOL5)])
+def test_a_longer_step_4_is_told_and_decides_nothing(claim, model):
+    longer = {**model, "variant": "longer_step4", "accuracy_reporting": 0.695}
+    rows = claims.judge(table(PNG, {**model, **WRONG}, longer), study.load("paper")).set_index("claim")
+    assert rows.verdict[claim] == NOT and rows.numbers[claim].endswith(
+        f"; not counted, after a longer step 4: {model['symbols']} symbols at {model['device_macs'] / 1e6:.1f}·10⁶ "
+        "operations, 0.5 points below the baseline on the half that selected nothing")
+
+
 @pytest.mark.parametrize("rows, expected", [
     ((POOL5, {**PLUS, "symbols": 8192}), REPRODUCED),  # 8192 / 8 = 1024
     ((POOL5, {**PLUS, "symbols": 8176}), NOT),
