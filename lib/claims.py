@@ -92,22 +92,24 @@ def _millions(counts):
 
 
 def _c3(points, longer):
-    png, tried = (points[points.scheme == "PNG"], points[(points.scheme == results.PROPOSED) & (points.pool == 1)])
+    png = points[points.scheme == "PNG"]
+    tried, longer = (models[(models.scheme == results.PROPOSED) & (models.pool == 1)] for models in (points, longer))
     if png.empty or tried.empty:
         return UNMEASURED, "needs the PNG baseline and models after pooling 1"
     most = png.symbols.iloc[0] / 2.5
     verdict, best = _within_budget(tried, (tried.device_macs <= 4.8e6) & (tried.symbols <= most),
                                    (tried.device_macs >= 4.8e6) & (tried.symbols >= most))
     return verdict, (f"PNG {png.symbols.iloc[0]:.0f} symbols; {best.symbols:.0f} symbols at "
-                     + _on_the_other_half(best) + _beside(longer[longer.pool == 1]))
+                     + _on_the_other_half(best) + _beside(longer))
 
 
 def _c4(points, longer):
-    tried = points[(points.scheme == results.PROPOSED) & (points.pool == 5) & (points.symbols == 8)]
+    tried, longer = (models[(models.scheme == results.PROPOSED) & (models.pool == 5) & (models.symbols == 8)]
+                     for models in (points, longer))
     if tried.empty:
         return UNMEASURED, "needs models after pooling 5 with 8 symbols"
     verdict, best = _within_budget(tried, tried.device_macs <= 160e6, tried.device_macs >= 160e6)
-    return verdict, _on_the_other_half(best) + _beside(longer[(longer.pool == 5) & (longer.symbols == 8)])
+    return verdict, _on_the_other_half(best) + _beside(longer)
 
 
 def _within_budget(tried, meets, exceeds):
@@ -132,7 +134,7 @@ def _on_the_other_half(model):
 def _beside(longer):
     """The ablations' longer step 4 in words, which decides nothing: Figure 3's models all have the study's own."""
     return "".join(f"; not counted, after a longer step 4: {model.symbols:.0f} symbols at {_on_the_other_half(model)}"
-                   for model in longer[longer.scheme == results.PROPOSED].itertuples())
+                   for model in longer.itertuples())
 
 
 def _c5(points):
@@ -234,8 +236,8 @@ def _by_class(table, settings, figure):
     images = 100  # test images a class
     curves = {}
     for (key, snr), group in points[points.seed.isin(seeds)].groupby(place):
-        draws = [np.mean(own.right_by_class.tolist(), axis=0) for _, own in group.groupby("seed")]
-        curves.setdefault(key, {})[snr] = np.stack(draws) / images
+        by_seed = [np.mean(own.right_by_class.tolist(), axis=0) for _, own in group.groupby("seed")]
+        curves.setdefault(key, {})[snr] = np.stack(by_seed) / images
     return curves
 
 

@@ -142,7 +142,8 @@ def _panels(table, settings, stem, title):
     images, spans = 100 * settings.classes, "seeds, the mean of each" if data.seed.nunique() > 1 else "noise draws"
     notes = [f"Bands span {spans}; not in them: two binomial standard errors of {images:,} test images, up to "
              f"±{100 / images**0.5:.1f} points."]
-    notes += ["Thin dashes: no model was trained for an SNR in between yet."] if lacking else []
+    if lacking:
+        notes.append("Thin dashes: no model was trained for an SNR in between yet.")
     if data.other_weights.any():
         notes.append("Hollow: with a model that rests on another making of its upstream run.")
     if separation.other_weights.any():

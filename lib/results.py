@@ -1,7 +1,6 @@
 """All results of a study as one tidy table, and what is missing or stale."""
 
 import functools
-import re
 
 import pandas as pd
 
@@ -247,7 +246,7 @@ def step_table(table):
         prune = study.name("prune", pool=int(item.pool), ratio=item.ratio, seed=seed,
                            variant=study.criterion(item.variant))
         autoencoder = item.run.replace("end_to_end/", "autoencoder/")
-        row = {"model": re.sub(r"-s\d+", "", item.run.removeprefix("end_to_end/"))}
+        row = {"model": item.run.removeprefix("end_to_end/").replace(f"-s{seed}", "", 1)}
         for label, name in (("1 pretrain", study.name("pretrain", seed=seed)), ("2 prune", prune),
                             ("3 autoencoder", autoencoder), ("4 end to end", item.run)):
             for column, suffix in (("accuracy_clean", "clean"), ("accuracy_at_snr", "at SNR")):
