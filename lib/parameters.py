@@ -191,6 +191,7 @@ class Study(Strict):
     cuda_graphs: bool = True  # training steps recorded once and replayed, on a GPU only
     evaluation: Evaluation
     pretrain: Training
+    pretrain_from: str | None = None  # another study, whose step 1 is the same and serves this one too
     prune: Prune
     autoencoder: Training
     end_to_end: Training

@@ -17,13 +17,15 @@ def load(profile, interactive=False):
     `right_by_class` (a list). `hash`, `seconds`, `device`, `commit` and `uncommitted_changes` say where it came from.
     """
     loaded = study.load(profile)
-    folder = run.interactive_folder(loaded, "") if interactive else run.folder_of(loaded, "")
-    stored, rows = _stored(folder), []
-    if not interactive:  # what was listed before and no longer is, `stale` names
-        listed = {item.name for item in study.runs(loaded)}
-        stored = [name for name in stored if name in listed]
-    for name in stored:
-        result = run.read_result(folder / name)
+    rows = []
+    if interactive:
+        folder = run.interactive_folder(loaded, "")
+        folders = [folder / name for name in _stored(folder)]
+    else:  # what was listed before and no longer is, `stale` names
+        names = sorted(item.name for item in study.runs(loaded))
+        folders = [folder for folder in (run.folder_of(loaded, name) for name in names) if run.finished(folder)]
+    for folder in folders:
+        result = run.read_result(folder)
         origin = result["provenance"]
         parameters = {key: value for key, value in result["parameters"].items() if not isinstance(value, dict)}
         parameters["train_snr_db"] = parameters.pop("snr_db", None)

@@ -22,7 +22,9 @@ OUTPUT = "STUDY_OUTPUT"  # set for papermill's kernel; absent when a notebook is
 
 
 def folder_of(loaded, name):
-    return ROOT / "outputs" / loaded.name / name
+    """Where a run of a study lies: under its own name, step 1 under that of the study it is taken from."""
+    owner = loaded.pretrain_from if loaded.pretrain_from and name.startswith("pretrain/") else loaded.name
+    return ROOT / "outputs" / owner / name
 
 
 def interactive_folder(loaded, name):

@@ -69,6 +69,7 @@ def load(path):
         for run in listed.values():
             check(loaded, **run.parameters)
             check_prune(loaded, listed, run)
+        check_pretraining(loaded)
     except InputError as error:
         raise InputError(f"{file.name}: {error}") from error
     loaded._source = file.stem if file == shipped else str(file)
@@ -134,6 +135,21 @@ def check_prune(study, listed, run):
     if geometry.filters_to_remove(total, ratio) == geometry.filters_to_remove(total, before):
         raise InputError(f"A pruning ratio of {ratio:g} up to pooling {pool} removes as many of the {total} filters as "
                          f"{before:g}.")
+
+
+def check_pretraining(study):
+    """Raise InputError when the study that step 1 is taken from trains it in another way."""
+    if study.pretrain_from is None:
+        return
+    other = load(study.pretrain_from)
+    if other.pretrain_from or other.source != study.pretrain_from:
+        raise InputError(f"pretrain_from must name a profile in params/ that trains its own step 1, "
+                         f"not {study.pretrain_from!r}.")
+    for seed in study.seeds:
+        run = Run(name("pretrain", seed=seed), NOTEBOOKS["pretrain"], {"seed": seed}, [])
+        ours, theirs = resolved(study, run), resolved(other, run)
+        if different := [key for key in ours if ours[key] != theirs[key]]:
+            raise InputError(f"Step 1 cannot be taken from {other.name}, whose {' and '.join(different)} differ.")
 
 
 def name(step, pool=None, ratio=None, bandwidth=None, snr_db=None, seed=0, variant="proposed",
