@@ -7,7 +7,7 @@ usage() {
 ./run_all.sh [quick|desk|gpu|paper|FILE.yaml] [--jobs N] [--only FIGURE] [--dry-run] [--rerun-stale]
                               run a study (quick, if none is named): results, figures, report
 ./run_all.sh setup            make the environment alone; every other command does it when needed
-./run_all.sh test [...]       run the tests; arguments go to pytest
+./run_all.sh test [...]       run the tests; arguments go to pytest: -m "not slow" takes a minute
 ./run_all.sh verify           say which results under outputs/ no longer fit the code and parameters
 ./run_all.sh report [PROFILE] write the report again from the results there are
 ./run_all.sh bench            measure speed on this machine

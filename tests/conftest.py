@@ -1,5 +1,6 @@
 """One thread, so that the suite's time does not depend on what else the machine does; what several files need."""
 
+import shutil
 import subprocess
 import sys
 
@@ -7,9 +8,17 @@ import pytest
 import torch
 from torch import nn
 
+from helpers import copy_project, work_in
 from lib import data, vgg
 
 torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(items):
+    """What waits for the computed tiny study is slow too, so that the fast loop never computes it."""
+    for item in items:
+        if "computed" in item.fixturenames:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)
@@ -46,12 +55,33 @@ def pictures():
 @pytest.fixture(scope="session")
 def computed(tmp_path_factory):
     """A copy of the project, under git, in which the tiny study has been computed once, by its command."""
-    from test_run import copy_project
-
     root = copy_project(tmp_path_factory.mktemp("project"))
     git = ["git", "-c", "user.name=t", "-c", "user.email=t@t"]
     for command in (["init", "-q"], ["add", "lib", "notebooks", "params"], ["commit", "-qm", "all"]):
         subprocess.run([*git, *command], cwd=root, check=True)
     done = subprocess.run([sys.executable, "-m", "lib", "tiny"], cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+    return root
+
+
+@pytest.fixture
+def project(computed, monkeypatch):
+    """The computed project, to read."""
+    work_in(computed, monkeypatch)
+    return computed
+
+
+@pytest.fixture
+def workspace(computed, tmp_path, monkeypatch):
+    """A copy of the computed project, to change."""
+    root = shutil.copytree(computed, tmp_path / "project", symlinks=True)
+    work_in(root, monkeypatch)
+    return root
+
+
+@pytest.fixture
+def empty(tmp_path, monkeypatch):
+    """The project without any result, to change."""
+    root = copy_project(tmp_path)
+    work_in(root, monkeypatch)
     return root

@@ -9,8 +9,8 @@ import subprocess
 import sys
 
 import pytest
-from test_run import MODEL, PRETRAIN, PRUNE, TINY
 
+from helpers import MODEL, PRETRAIN, PRUNE, TINY
 from lib import estimate, provenance, run, study
 
 

@@ -10,8 +10,8 @@ import subprocess
 import sys
 
 import pytest
-from test_run import copy_project, work_in
 
+from helpers import copy_project, work_in
 from lib import run, study
 
 PATHS = sorted((study.ROOT / "notebooks").glob("*.ipynb"))

@@ -6,7 +6,6 @@ import importlib.metadata
 import json
 import os
 import re
-import runpy
 import shutil
 import signal
 import socket
@@ -22,125 +21,30 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lib import InputError, codec, data, evaluation, forks, job, provenance, results, run, study, training, vgg, workers
-
-TINY = """
-name: tiny
-about: for tests
-data: {name: mini}
-network: {width: 0.0625}
-seeds: [0]
-threads: {pretrain: 1, others: 1}
-evaluation: {snr_db: [0.0, 14.5], draws: 2, curve_images: 50}
-pretrain: {epochs: 2, lr: 0.05, batch_size: 50, images_per_epoch: 1000}
-prune: {filters_per_step: 8, score_images: 50, training: {epochs: 1, lr: 0.01, batch_size: 50, images_per_epoch: 50}}
-autoencoder: {epochs: 2, lr: 0.1, batch_size: 50, images_per_epoch: 200}
-end_to_end: {epochs: 3, lr: 0.01, batch_size: 50, images_per_epoch: 500}
-figure3: {}
-figure4: {panels: {a: {pool: 2, bandwidth: 64}}, ratios: [0.5]}
-figure5: {pool: 2, ratio: 0.5, bandwidths: [64]}
-baselines:
-  image: {epochs: 1, lr: 0.002, optimizer: adam, batch_size: 50, images_per_epoch: 50}
-  frozen: {epochs: 1, lr: 0.002, optimizer: adam, batch_size: 50, images_per_epoch: 50}
-  everything: {epochs: 1, lr: 0.002, optimizer: adam, batch_size: 50, images_per_epoch: 50}
-  runs:
-    - {scheme: png}
-    - {scheme: bottlenet_plus, pool: 2, bandwidth: 64}
-"""
-PRETRAIN, PRUNE, AUTOENCODER, MODEL, PNG, PLUS = NAMES = (
-    "pretrain/s0", "prune/pool2-r0.50-s0", "autoencoder/pool2-r0.50-b64-snr14.5-s0",
-    "end_to_end/pool2-r0.50-b64-snr14.5-s0", "baselines/png-snr14.5-s0",
-    "baselines/bottlenet_plus-pool2-b64-snr14.5-s0")
-
-
-def copy_project(root):
-    """Everything that runs, without results, in `root`; the images are linked."""
-    for name in ("lib", "notebooks", "params"):
-        shutil.copytree(study.ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
-    shutil.copy(study.ROOT / "Snakefile", root)
-    (root / "data").mkdir()
-    (root / "data" / "mini").symlink_to(study.ROOT / "data" / "mini")
-    (root / "params" / "tiny.yaml").write_text(TINY)
-    return root
-
-
-def work_in(root, patch):
-    """Let runs read and write below `root`."""
-    for module in (study, run, provenance):
-        patch.setattr(module, "ROOT", root)
-    for name in (run.OUTPUT, "PYTHONPATH"):
-        patch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def project(computed, monkeypatch):
-    """The computed project, to read."""
-    work_in(computed, monkeypatch)
-    return computed
-
-
-@pytest.fixture
-def workspace(computed, tmp_path, monkeypatch):
-    """A copy of the computed project, to change."""
-    root = shutil.copytree(computed, tmp_path / "project", symlinks=True)
-    work_in(root, monkeypatch)
-    return root
-
-
-@pytest.fixture
-def empty(tmp_path, monkeypatch):
-    """The project without any result, to change."""
-    root = copy_project(tmp_path)
-    work_in(root, monkeypatch)
-    return root
-
-
-def runs():
-    return {item.name: item for item in study.runs(study.load("tiny"))}
-
-
-def folder(name):
-    return run.folder_of(study.load("tiny"), name)
-
-
-def result(name):
-    return run.read_result(folder(name))
-
-
-def execute(name, **changes):
-    item = runs()[name]
-    for key, value in changes.items():
-        setattr(item, key, value)
-    run.execute(study.load("tiny"), item)
-
-
-def change_study(root, old, new):
-    path = root / "params" / "tiny.yaml"
-    assert old in path.read_text()
-    path.write_text(path.read_text().replace(old, new))
-
-
-def write_notebook(root, name, *cells):
-    """A notebook of these code cells, the first one tagged `parameters`."""
-    cells = [{"cell_type": "code", "metadata": {"tags": ["parameters"]} if not number else {}, "source": source,
-              "outputs": [], "execution_count": None, "id": f"cell{number}"} for number, source in enumerate(cells)]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    (root / "notebooks" / f"{name}.ipynb").write_text(
-        json.dumps({"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}))
-
-
-def in_process(item, folder, monkeypatch):
-    """Run the cells of a run's notebook here, as papermill would in a kernel; the result stays partial."""
-    import matplotlib.pyplot as plt
-
-    plt.switch_backend("Agg")
-    monkeypatch.setenv(run.OUTPUT, str(folder))
-    monkeypatch.chdir(study.ROOT)  # and back at the test's end
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    workers.execute_cells(run.notebook_file(item.notebook), None, folder, 1, {"study": "tiny", **item.parameters})
-    plt.close("all")
-    monkeypatch.delenv(run.OUTPUT)
-
+from helpers import (
+    AUTOENCODER,
+    MODEL,
+    NAMES,
+    PLUS,
+    PNG,
+    PRETRAIN,
+    PRUNE,
+    TINY,
+    call_run,
+    change_study,
+    children,
+    edit,
+    execute,
+    folder,
+    in_process,
+    pretend,
+    recorded,
+    result,
+    runs,
+    wait_for,
+    write_notebook,
+)
+from lib import InputError, codec, data, evaluation, forks, job, provenance, results, run, study, training, vgg
 
 # What a finished run leaves
 
@@ -356,12 +260,6 @@ def test_all_results_are_one_table(project):
 
 # The hash
 
-def edit(root, file, old, new):
-    path = root / file
-    assert old in path.read_text(), f"{file} has changed: choose another line for this test"
-    path.write_text(path.read_text().replace(old, new, 1))
-
-
 @pytest.mark.parametrize("file, old, new", [
     ("lib/channel.py", "def capacity", "# a comment\ndef capacity"),
     ("lib/channel.py", '"""The wireless link', '"""Another text'),
@@ -488,29 +386,6 @@ def test_a_run_of_a_studys_file_hands_its_notebook_a_path_that_holds_there(empty
         run.main(["mine.yaml", PRETRAIN])
     monkeypatch.chdir(empty / "notebooks")
     assert study.load(given[0]).name == "mine"
-
-
-def call_run(monkeypatch, *arguments):
-    """The exit code of `python -m lib.run`."""
-    monkeypatch.setattr(sys, "argv", ["lib.run", *arguments])
-    monkeypatch.delitem(sys.modules, "lib.run")
-    with pytest.raises(SystemExit) as end:
-        runpy.run_module("lib.run", run_name="__main__")
-    return end.value.code
-
-
-def pretend(monkeypatch, notebook="{}", partial='{"made": "now"}'):
-    """In the place of papermill: leave an executed notebook and a partial result; returns a list of calls."""
-    calls = []
-
-    def papermill_run(source, output, folder, threads, parameters):
-        calls.append(folder)
-        output.write_text(notebook)
-        if partial is not None:
-            (folder / "result.json.unfinished").write_text(partial)
-
-    monkeypatch.setattr(run, "papermill_run", papermill_run)
-    return calls
 
 
 def test_the_result_is_put_in_place_last(empty, monkeypatch):
@@ -721,12 +596,6 @@ def test_other_weights_come_back_exactly(tmp_path):
 
 # Notebooks opened by hand
 
-def recorded(monkeypatch):
-    calls = []
-    monkeypatch.setattr(run, "execute", lambda loaded, item, folder: calls.append((item.name, folder)))
-    return calls
-
-
 def test_by_hand_what_is_missing_upstream_is_computed_first(workspace, monkeypatch):
     calls = recorded(monkeypatch)
     begun = job.start("end_to_end", "tiny", pool=2, ratio=0.6, bandwidth=64, snr_db=14.5, seed=0, variant="proposed")
@@ -869,17 +738,6 @@ def test_a_run_forked_by_the_server_dies_with_its_client_and_resumes_to_the_same
             assert unknown.returncode == 2
         finally:
             server.kill()
-
-
-def wait_for(condition):
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def children(pid):
-    return subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout.split()
 
 
 def test_a_server_sends_clients_away_once_lib_was_edited(workspace, tmp_path):

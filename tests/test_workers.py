@@ -9,9 +9,11 @@ import time
 import psutil
 import pytest
 import torch
-from test_run import MODEL, NAMES, PNG, PRETRAIN, PRUNE, copy_project, work_in
 
+from helpers import MODEL, NAMES, PNG, PRETRAIN, PRUNE, copy_project, work_in
 from lib import run, study, workers
+
+pytestmark = pytest.mark.slow
 
 
 def work(root, *arguments):
