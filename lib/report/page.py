@@ -1,0 +1,131 @@
+"""The reviewer's page: one HTML file that asks nothing of any host, drawn from a study's results.
+
+    page.write("gpu")  ->  outputs/gpu/report/index.html
+
+Text, tables and figures stand in the file itself, so that it reads and prints without its script; the script adds
+what is opened and searched: a card for every run. The same results give the same bytes.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from lib import claims, results, run, study
+from lib.report import drawing
+
+HERE = Path(__file__).parent
+NOTEBOOKS = {"figure3": "10_figure3", "figure4a": "11_figure4", "figure4b": "11_figure4", "figure5": "12_figure5"}
+QUOTES = {  # what the paper says of each figure
+    "figure3": "Our proposed approach beats both the JSCC-based BottleNet++ and the digital communication based "
+               "BottleNet schemes by a large margin.",
+    "figure4a": "Pruning leads to a drop in accuracy; nevertheless, given reasonable pruning ratios of up to 50%, "
+                "accuracy drop decreases as we approach very low values of channel SNR.",
+    "figure5": "The available bandwidth is a crucial factor in the performance […] the more limited the available "
+               "bandwidth is, the sharper the drop in the accuracy with channel SNR."}
+
+
+def write(profile: str) -> Path:
+    """Write the page of a study's results; returns its path."""
+    page = run.folder_of(study.load(profile), "report") / "index.html"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    text = render(profile)
+    run.replace(page, lambda path: path.write_text(text))
+    return page
+
+
+def render(profile: str) -> str:
+    """The page as text: what `write` stores."""
+    settings, table = study.load(profile), results.load(profile)
+    cards = _cards(settings)
+    place = {card["name"]: number for number, card in enumerate(cards)}
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE), autoescape=True, trim_blocks=True,
+                                     lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    environment.filters["frame"] = _html
+    drawn = [figure for figure in (_figure(settings, table, stem, place) for stem in NOTEBOOKS) if figure]
+    data = {"profile": settings.source.removeprefix(f"{study.ROOT}/"), "runs": cards}
+    return environment.get_template("page.html.j2").render(
+        settings=settings, cards=cards, figures=drawn, progress=results.progress(profile),
+        verdicts=claims.judge(table, settings).to_dict("records"), profile=data["profile"],
+        steps=results.step_table(table), ablations=results.ablation_table(table, settings),
+        choices=claims.choices(settings), origins=_origins(cards),
+        plotted=[card["name"] for card in cards if any(card["name"] in figure["runs"] for figure in drawn)],
+        listed=len(study.runs(settings)), images=100 * settings.classes,
+        claims_notebook=_notebook(settings, "20_claims"),
+        style=Markup((HERE / "page.css").read_text()),
+        script=Markup((HERE / "page.js").read_text()),
+        # "<" would let a text end the script element that holds it
+        data=Markup(json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")))
+
+
+def _html(frame):
+    """A table as HTML, numbers to a tenth."""
+    return Markup(frame.to_html(index=False, na_rep="", border=0, justify="left",
+                                                        float_format=lambda value: f"{value:.1f}"))
+
+
+def _notebook(settings, name):
+    """The file name of an executed notebook of the report, beside the page; None if it is not there."""
+    file = run.folder_of(settings, "report") / f"{name}.ipynb"
+    return file.name if file.exists() else None
+
+
+def _cards(settings):
+    """What the page tells of every finished run, in the order of the study."""
+    again = set(results.of_other_weights(settings.source, downstream=True))
+    cards = []
+    for item in study.runs(settings):
+        folder = run.folder_of(settings, item.name)
+        if not run.finished(folder):
+            continue
+        result = run.read_result(folder)
+        history, curve = folder / "history.csv", None
+        if history.exists():
+            curve = json.loads(pd.read_csv(history).to_json(orient="split", index=False))
+        over_snr = {}
+        for point in result["evaluation"]:
+            over_snr.setdefault(point["snr_db"], []).append(point["accuracy"])
+        cards.append({
+            "name": item.name, "step": item.step, "figures": sorted(item.figures), "parameters": result["parameters"],
+            "metrics": result["metrics"], "over_snr": sorted(over_snr.items()), "history": curve,
+            "upstream": result["upstream"], "retrained_upstream": item.name in again, "hash": result["hash"],
+            "provenance": {key: value for key, value in result["provenance"].items() if key != "code"},
+            "folder": Path(os.path.relpath(folder, run.folder_of(settings, "report"))).as_posix(),
+            "notebook": item.notebook})
+    return cards
+
+
+def _origins(cards):
+    """By day and commit: which runs were computed when, with which code and where."""
+    rows = pd.DataFrame([{**card["provenance"], "step": card["step"]} for card in cards],
+                        columns=["end", "commit", "device", "step"])
+    rows["day"], rows["commit"] = rows.end.str[:10], rows.commit.fillna("unknown").str[:8]
+    joined = {"device": ("device", lambda column: ", ".join(sorted(set(column)))),
+              "steps": ("step", lambda column: ", ".join(column.value_counts(sort=False).index)),
+              "runs": ("step", "size")}
+    return rows.groupby(["day", "commit"], as_index=False).agg(**joined)
+
+
+def _figure(settings, table, stem, place):
+    """What the template draws of one figure, from the CSV beside its picture; None where it was not drawn."""
+    file = run.folder_of(settings, "figures") / f"{stem}.csv"
+    if not file.exists():
+        return None
+    rows = pd.read_csv(file)
+    rows = rows[rows.run.isin(place)]
+    panels = drawing.trade_off(rows, settings, place) if stem == "figure3" else drawing.over_snr(rows, place)
+    numbers = (results.selected_table(results.figure3(table, settings)) if stem == "figure3" else
+               results.accuracy_table(table, settings, stem).reset_index())
+    legend = {curve["label"]: curve for panel in panels for curve in panel["curves"]}
+    point = settings.figure5 if stem == "figure5" else settings.figure4.panels.get(stem[-1])
+    return {"stem": stem, "title": f"Figure {stem.removeprefix('figure')}", "quote": QUOTES.get(stem, ""),
+            "panels": panels, "table": numbers, "runs": set(rows.run), "point": point,
+            "legend": list(legend.values()), "notebook": _notebook(settings, NOTEBOOKS[stem]),
+            "hollow": "other_weights" in rows and rows.other_weights.any(),
+            "tried": rows.groupby("scheme", as_index=False).agg(
+                tried=("run", "size"), within=("within", "sum"), selected=("selected", "sum"), holds=("holds", "sum"))
+            if stem == "figure3" else None,
+            "baseline": 100 * rows.baseline.iloc[0] if "baseline" in rows and len(rows) else None}
