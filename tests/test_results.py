@@ -20,7 +20,7 @@ def root(tmp_path, monkeypatch):
     return tmp_path
 
 
-def store(root, name, metrics, evaluation=(), study_name="paper", **parameters):
+def store(root, name, metrics, evaluation=(), study_name="desk", **parameters):
     """A finished run's result.json."""
     folder = root / "outputs" / study_name / name
     folder.mkdir(parents=True)
@@ -48,7 +48,7 @@ def stored_study(root):
           snr_db=14.5, variant="proposed")
     store(root, "baselines/png-snr14.5-s0", {"scheme": "PNG", "symbols": 8000, "device_macs": 0},
           [{**point(14.5), "right_by_class": None}], seed=0, scheme="png", snr_db=14.5)
-    return results.load("paper")
+    return results.load("desk")
 
 
 # Reading
@@ -80,39 +80,39 @@ def test_other_schemes_go_by_their_names(root):
 
 def test_half_made_runs_and_other_studies_are_not_read(root):
     store(root, "pretrain/s0", {"accuracy_clean": 0.7}, seed=0)
-    store(root, "pretrain/s0", {"accuracy_clean": 0.1}, study_name="desk", seed=0)
-    half = root / "outputs" / "paper" / "pretrain" / "s1"
+    store(root, "pretrain/s0", {"accuracy_clean": 0.1}, study_name="gpu", seed=0)
+    half = root / "outputs" / "desk" / "pretrain" / "s1"
     half.mkdir()
     (half / "result.json.unfinished").write_text("{}")
-    assert results.load("paper").accuracy_clean.tolist() == [0.7]
+    assert results.load("desk").accuracy_clean.tolist() == [0.7]
 
 
 def test_what_the_study_does_not_list_is_left_out_and_told(root):
     store(root, "pretrain/s0", {"accuracy_clean": 0.7}, seed=0)
     store(root, "pretrain/s7", {"accuracy_clean": 0.1}, seed=7)
-    assert results.load("paper").accuracy_clean.tolist() == [0.7]
-    assert "left out, which the study does not list: pretrain/s7" in results.progress("paper")
+    assert results.load("desk").accuracy_clean.tolist() == [0.7]
+    assert "left out, which the study does not list: pretrain/s7" in results.progress("desk")
 
 
 def test_a_copied_folder_is_no_second_result(root):
     store(root, "pretrain/s0", {"accuracy_clean": 0.7}, seed=0)
-    folder = root / "outputs" / "paper" / "pretrain"
+    folder = root / "outputs" / "desk" / "pretrain"
     shutil.copytree(folder / "s0", folder / "s0-old")
-    assert results.load("paper").run.tolist() == ["pretrain/s0"]
-    assert "the study does not list: pretrain/s0-old" in results.progress("paper")
+    assert results.load("desk").run.tolist() == ["pretrain/s0"]
+    assert "the study does not list: pretrain/s0-old" in results.progress("desk")
 
 
 def test_a_damaged_result_is_named(root):
     store(root, "pretrain/s0", {}, seed=0)
-    (root / "outputs" / "paper" / "pretrain" / "s0" / "result.json").write_text("")
+    (root / "outputs" / "desk" / "pretrain" / "s0" / "result.json").write_text("")
     with pytest.raises(InputError, match="pretrain/s0/result.json is damaged"):
-        results.load("paper")
+        results.load("desk")
 
 
 def test_what_was_computed_by_hand_is_read_only_when_asked(root):
-    store(root, "pretrain/s0", {"accuracy_clean": 0.3}, study_name="interactive/paper", seed=0)
-    assert results.load("paper").empty
-    assert results.load("paper", interactive=True).accuracy_clean.tolist() == [0.3]
+    store(root, "pretrain/s0", {"accuracy_clean": 0.3}, study_name="interactive/desk", seed=0)
+    assert results.load("desk").empty
+    assert results.load("desk", interactive=True).accuracy_clean.tolist() == [0.3]
 
 
 # Every part of the report stands on whatever has been measured so far
@@ -138,20 +138,20 @@ STAGES = {
 def test_where_nothing_is_measured_tables_are_empty(root, stage, part):
     for name, metrics, parameters in STAGES[stage]:
         store(root, name, metrics, **parameters)
-    assert len(part(results.load("paper"), study.load("paper"))) == 0
+    assert len(part(results.load("desk"), study.load("desk"))) == 0
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_origin_of_every_run_is_told(root, stage):
     for name, metrics, parameters in STAGES[stage]:
         store(root, name, metrics, **parameters)
-    table = results.provenance_table(results.load("paper"), study.load("paper"))
+    table = results.provenance_table(results.load("desk"), study.load("desk"))
     assert table["run"].tolist() == [name for name, _, _ in STAGES[stage]]
 
 
 def test_a_run_can_be_computed_again_by_the_command_beside_it(root):
-    rows = results.provenance_table(stored_study(root), study.load("paper")).set_index("run")
-    assert rows["recompute with"]["prune/pool2-r0.50-s0"] == "python -m lib.run paper prune/pool2-r0.50-s0"
+    rows = results.provenance_table(stored_study(root), study.load("desk")).set_index("run")
+    assert rows["recompute with"]["prune/pool2-r0.50-s0"] == "python -m lib.run desk prune/pool2-r0.50-s0"
     assert rows.commit["prune/pool2-r0.50-s0"] == "01234567"
 
 
@@ -160,9 +160,9 @@ def test_without_git_a_run_has_no_commit_and_the_report_says_unknown(root, monke
     monkeypatch.setenv("PATH", str(root))  # no git there
     origin = provenance.origin("01_pretrain")
     assert (origin["commit"], origin["uncommitted_changes"]) == (None, None)
-    table = results.load("paper")
+    table = results.load("desk")
     rows = results.provenance_table(pd.concat([table, table.assign(run="other", **origin | {"code": None})]),
-                                    study.load("paper")).set_index("run")
+                                    study.load("desk")).set_index("run")
     assert rows.loc["other", ["commit", "uncommitted changes"]].tolist() == ["unknown", "unknown"]
     assert rows.commit["pretrain/s0"] == "01234567"
 
@@ -170,11 +170,11 @@ def test_without_git_a_run_has_no_commit_and_the_report_says_unknown(root, monke
 @pytest.mark.parametrize("file, source", [
     ("params/mine.yaml", "mine"), ("mine.yaml", "mine.yaml"), ("../mine.yaml", "{root}/mine.yaml")])
 def test_it_names_a_studys_own_file(root, monkeypatch, file, source):
-    table, paper = stored_study(root), (study.ROOT / "params" / "paper.yaml").read_text()
+    table, desk = stored_study(root), (study.ROOT / "params" / "desk.yaml").read_text()
     (root / "project" / "params").mkdir(parents=True)
     monkeypatch.setattr(study, "ROOT", root / "project")
     monkeypatch.chdir(root / "project")
-    Path(file).write_text(paper.replace("name: paper", "name: mine"))
+    Path(file).write_text(desk.replace("name: desk", "name: mine"))
     rows = results.provenance_table(table, study.load(file))
     assert rows["recompute with"][0] == f"python -m lib.run {source.format(root=root)} " + rows["run"][0]
 
@@ -207,14 +207,14 @@ def test_the_baseline_is_the_mean_over_seeds():
 
 
 def test_ablations_are_shown_beside_the_proposed_scheme():
-    spec = study.load("paper").ablations[0]
+    spec = study.load("desk").ablations[0]
     at = {"pool": spec.pool, "ratio": spec.ratio, "bandwidth": spec.bandwidth}
     table = models({**at, "snr_db": 0.0, "accuracy": 0.5}, {**at, "snr_db": 0.0, "accuracy": 0.6, "draw": 1},
                    {**at, "snr_db": 0.0, "accuracy": 0.3, "variant": "no_gdn"},
                    {**at, "snr_db": 0.0, "accuracy": 0.9, "train_snr_db": 0.0},
                    {**at, "snr_db": 0.0, "accuracy": 0.9, "bandwidth": 2048},
                    {**at, "snr_db": 0.0, "accuracy": 0.9, "seed": 1})  # the variants are of the first seed alone
-    rows = results.ablation_table(table, study.load("paper"))
+    rows = results.ablation_table(table, study.load("desk"))
     assert rows["variant"].tolist() == ["proposed", "no_gdn"] and rows[0.0].tolist() == pytest.approx([55, 30])
 
 
@@ -255,7 +255,7 @@ FOUR_A = {"pool": 2, "bandwidth": 2048, "ratio": 0.5}
 
 
 def readings(table, figure="figure4a"):
-    points = results.figure_points(table, study.load("paper"), figure)
+    points = results.figure_points(table, study.load("desk"), figure)
     return {reading: mine for reading, mine in points.groupby("reading")}
 
 
@@ -276,7 +276,7 @@ def test_matched_is_only_where_a_model_meets_the_snr_it_was_trained_for():
 def test_curves_stand_in_the_order_of_their_ratios_under_each_reading():
     table = models(*({**FOUR_A, "ratio": ratio, "train_snr_db": snr, "snr_db": snr, "accuracy": 0.6}
                      for ratio in (0.0, 0.5, 0.25) for snr in ((14.5,) if ratio == 0.25 else (0.0, 14.5, 20.0))))
-    rows = results.accuracy_table(with_baseline(table), study.load("paper"), "figure4a")
+    rows = results.accuracy_table(with_baseline(table), study.load("desk"), "figure4a")
     assert rows.index.tolist() == [("matched", "ratio 0"), ("matched", "ratio 0.5"), ("fixed", "ratio 0"),
                                    ("fixed", "ratio 0.25"), ("fixed", "ratio 0.5")]
 
@@ -314,13 +314,13 @@ def test_figure_5_takes_its_own_ratio_and_says_the_bandwidth_ratio():
 
 def test_figures_carry_the_dashed_baseline():
     table = with_baseline(models({**FOUR_A, "snr_db": 0.0, "accuracy": 0.6}))
-    assert results.figure_points(table, study.load("paper"), "figure4a").attrs["baseline"] == pytest.approx(0.7)
+    assert results.figure_points(table, study.load("desk"), "figure4a").attrs["baseline"] == pytest.approx(0.7)
 
 
 def test_accuracies_are_a_row_per_curve_and_a_column_per_snr_in_percent():
     table = with_baseline(models(*({**FOUR_A, "snr_db": snr, "accuracy": accuracy, "draw": draw} for snr, draw, accuracy
                                    in ((20.0, 0, 0.7), (0.0, 0, 0.4), (0.0, 1, 0.5)))))
-    rows = results.accuracy_table(table, study.load("paper"), "figure4a")
+    rows = results.accuracy_table(table, study.load("desk"), "figure4a")
     assert rows.columns.tolist() == [0.0, 20.0] and rows.loc[("fixed", "ratio 0.5")].tolist() == [45.0, 70.0]
 
 
@@ -328,7 +328,7 @@ def test_separation_is_a_slope_over_designs_and_a_cliff_of_one_design():
     designs = {0.0: 0.3, 10.0: 0.5, 14.5: 0.6, 20.0: 0.65}
     table = models(*({**FOUR_A, "snr_db": snr, "accuracy": accuracy} for snr, accuracy in designs.items()),
                    step="baselines", scheme="Separation", variant=float("nan"))
-    points = results.separation_points(table.assign(run="baselines/separation"), study.load("paper"), "figure4a")
+    points = results.separation_points(table.assign(run="baselines/separation"), study.load("desk"), "figure4a")
     slope, cliff = (points[points.reading == reading].set_index("snr_db").accuracy for reading in ("matched", "fixed"))
     assert slope.to_dict() == designs
     assert cliff.to_dict() == {0.0: 0.01, 10.0: 0.01, 14.5: 0.6, 20.0: 0.6}  # 100 classes: chance is 1 %
@@ -336,7 +336,7 @@ def test_separation_is_a_slope_over_designs_and_a_cliff_of_one_design():
 
 # Figure 3
 
-def figure3(*rows, baseline=0.70, accuracy_clean=0.0, other_seed=None, profile="paper"):
+def figure3(*rows, baseline=0.70, accuracy_clean=0.0, other_seed=None, profile="desk"):
     """Models (symbols, MACs, accuracy that selects, …) at Figure 3's SNR, by run."""
     pretrained = {"step": "pretrain", "run": "pretrain/s0", "scheme": results.PROPOSED, "seed": 0,
                   "accuracy_selecting_clean": baseline, "accuracy_clean": accuracy_clean,
