@@ -1,0 +1,45 @@
+"""An RO-Crate of a study's results, for an archive, made from the provenance of its runs.
+
+    pip install rocrate                  (an extra: it is not among the pinned packages)
+    python -m lib.report.crate gpu  ->   outputs/gpu/ro-crate-metadata.json
+"""
+
+import sys
+from pathlib import Path
+
+from lib import run, study
+
+
+def write(profile: str) -> Path:
+    """Write the metadata file beside a study's results, which it describes; returns its path."""
+    from rocrate.model import ContextEntity
+    from rocrate.rocrate import ROCrate
+
+    settings = study.load(profile)
+    root, crate, ends = run.folder_of(settings, ""), ROCrate(), []
+    crate.name = f"Joint device-edge inference over wireless links with pruning: the study {settings.name}"
+    crate.description, crate.license = settings.about, "https://spdx.org/licenses/MIT"
+    stored = {}
+    for item in study.runs(settings):
+        folder = run.folder_of(settings, item.name)
+        if not run.finished(folder) or not folder.is_relative_to(root):  # step 1 of another study stays there
+            continue
+        result = run.read_result(folder)
+        origin = result["provenance"]
+        stored[item.name] = crate.add_file(folder / "result.json", f"{item.name}/result.json", properties={
+            "name": item.name, "encodingFormat": "application/json"})
+        notebook = crate.add(ContextEntity(crate, f"#{item.notebook}", properties={
+            "@type": "SoftwareSourceCode", "name": f"notebooks/{item.notebook}.ipynb"}))
+        ends.append(origin["end"])
+        crate.add_action(
+            notebook, f"#{item.name}", object=[stored[name] for name in item.upstream if name in stored],
+            result=[stored[item.name]], properties={
+                "name": item.name, "startTime": origin["start"], "endTime": origin["end"], "description":
+                f"seed {origin['seed']}, {origin['device']}, commit {origin['commit']}, hash {result['hash']}"})
+    crate.datePublished = max(ends, default="")  # the same results make the same file
+    crate.metadata.write(root)
+    return root / "ro-crate-metadata.json"
+
+
+if __name__ == "__main__":
+    print(write(sys.argv[1]))
