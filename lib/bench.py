@@ -22,7 +22,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from lib import cpu, data, estimate, job, parameters, provenance, run, study, torchvision_ops, training, vgg
+from lib import cpu, data, estimate, parameters, provenance, run, stage, study, torchvision_ops, training, vgg
 from lib.bench_cpu import (
     Row,
     Scale,
@@ -98,7 +98,7 @@ def gpu_training(scale, images):
         yield Row(names[1], "", float("nan"), "images/s", at_least=40_000)
         return
     usual = eager_rate(scale, images, torch.device("cuda"))
-    ours = engine_rate(scale, images, job.engine(study.load("paper")))
+    ours = engine_rate(scale, images, stage.engine("bfloat16", True, 2000))
     torch.set_float32_matmul_precision("highest")  # again, for the parts on the CPU
     hopper = re.search(r"H100|H200|GH200|B200", torch.cuda.get_device_name())  # what the 40,000 are meant for
     yield Row(names[0], "eager float32 NCHW, DataLoader", ours / usual, "×", at_least=5)

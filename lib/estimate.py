@@ -81,9 +81,9 @@ def _measure(settings):
     """Forward passes of one image a second, from three training steps (three passes each)."""
     import torch
 
-    from lib import job, vgg
+    from lib import stage, vgg
 
-    engine = job.engine(settings)
+    engine = stage.engine(settings.precision, settings.cuda_graphs, settings.evaluation.batch_size)
     network = engine.place(vgg.vgg16_bn(settings.classes, settings.network.width))
     device = next(network.parameters()).device
     images, times = torch.randn(64, 3, 32, 32, device=device), []

@@ -1,96 +1,104 @@
 """What a training notebook works with: its run's parameters, data, engine, upstream weights, and its result."""
 
 import os
-import zlib
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
-import torch
-from safetensors.torch import load_file, save_file
+from torch import nn
 
-from lib import InputError, cpu, data, geometry, provenance, run, study, training, vgg
+from lib import InputError, geometry, provenance, run, study, weights
+from lib.batch import fingerprint
 from lib.run import OUTPUT, find, interactive_folder, read_result, write_json
+from lib.stage import Stage
 
 
-class Job:
-    """What a notebook works with: its run's study, data, engine and folder; `finish` stores the result."""
+class Job(Stage):
+    """What a notebook works with: its run's study, data, engine and folder; `finish` stores the result.
 
-    def __init__(self, item, loaded, folder):
-        self.run, self.study, self.folder = item, study.of_run(loaded, item.parameters), Path(folder)
-        self.started, self.origin = datetime.now(UTC), provenance.origin(item.notebook)
-        self.data = data.dataset(loaded.data.name, loaded.data.root)
-        self.engine = engine(loaded)
-        self.data.mean, self.data.std = (t.to(self.engine.device) for t in (self.data.mean, self.data.std))
-        self.seed = item.parameters["seed"]
-        self.fingerprint = provenance.fingerprint(loaded, item)
-        self.key = provenance.fingerprint(loaded, item, with_code=False)
+    What it does to numbers stands in `Stage`, whose code is part of a run's hash; here is where things lie.
+    """
+
+    def __init__(self, item, settings, folder: Path):
+        self.run, self.study, self.folder = item, study.of_run(settings, item.parameters), Path(folder)
+        self.started, self.origin = datetime.now(UTC), provenance.origin()
+        super().__init__(settings, item.parameters["seed"], settings.threads_of(item.step))
+        self.made_by = fingerprint.origin(settings, item, [fingerprint.stored(read_result(find(self.study, name)))
+                                                           for name in item.upstream])
         self.folder.mkdir(parents=True, exist_ok=True)
-        cpu.keep_memory()
-        torch.set_num_threads(loaded.threads_of(item.step))
-        torch.manual_seed(self.seed)
 
-    def upstream(self):
-        """The model and the result of the run before this one."""
+    def upstream(self) -> tuple[weights.State, dict]:
+        """The weights and the result of the run before this one."""
         folder = find(self.study, self.run.upstream[0])
         run.check_weights(folder)
-        return load_weights(folder), read_result(folder)
+        return weights.load(folder), read_result(folder)
 
-    def network(self):
+    def network(self) -> nn.Module:
         """The classification network of the run upstream, rebuilt at its pruned widths, in evaluation mode."""
         state, result = self.upstream()
-        network = vgg.vgg16_bn(self.study.classes, channels=result["channels"])
-        network.load_state_dict(part_of(state, "network") or state)
-        return self.engine.place(network).eval()
+        return self.rebuild(state, result["channels"], self.study.classes)
 
-    def link(self, link):
+    def link(self, link: nn.Module) -> nn.Module:
         """The given link with the weights that step 3, upstream, pretrained."""
-        link.load_state_dict(part_of(self.upstream()[0], "link"))
+        link.load_state_dict(weights.part(self.upstream()[0], "link"))
         return link
 
-    def baseline(self):
+    def baseline(self) -> float:
         """Accuracy of the pretrained net without a channel, of this run's seed."""
         name = study.name("pretrain", seed=self.seed)
         return read_result(find(self.study, name, weights=False))["metrics"]["accuracy_clean"]
 
-    def fit(self, model, inputs, targets, loss, schedule, stage="", **options):
-        """`training.fit` with this run's engine and checkpoint.
+    def fit(self, model, inputs, targets, loss, schedule, stage="", **options) -> pd.DataFrame:
+        """`Stage.fit` with a checkpoint in this run's folder.
 
-        `stage` tells the fits of a run, or of a pruning chain, apart: each draws its own images, crops and noise.
-        A checkpoint is of one engine: on another device or in another precision, training starts anew.
+        A checkpoint is of one code, one set of parameters, the upstream weights it began with, and one engine: with
+        any other, training starts anew.
         """
-        seed = self.seed + zlib.crc32(stage.encode())
         engine = self.engine.device.type, self.engine.bfloat16, self.engine.cuda_graphs
-        return training.fit(model, inputs, targets, loss, schedule, seed=seed, engine=self.engine,
-                            checkpoint=self.folder / f"checkpoint{stage}.pt", key=f"{self.key}{stage} {engine}",
-                            report=self.say, **options)
+        key = f"{self.made_by} {self.upstream_weights()} {stage} {engine}"
+        return super().fit(model, inputs, targets, loss, schedule, stage, key=key, report=self.say,
+                           checkpoint=self.folder / f"checkpoint{stage}.pt", **options)
+
+    def upstream_weights(self) -> dict:
+        """{upstream run: {file: SHA-256 of its weights}}."""
+        return {name: read_result(find(self.study, name)).get("weights") for name in self.run.upstream}
 
     @staticmethod
-    def say(line):
+    def say(line: str) -> None:
         """Print at once, so that progress shows while the notebook runs."""
         print(line, flush=True)
 
-    def finish(self, metrics, *, history=None, evaluation=None, weights=None, channels=None, half=False):
+    def finish(self, metrics: dict, *, history: pd.DataFrame | None = None, evaluation: pd.DataFrame | None = None,
+               weights: weights.State | None = None, channels: list[int] | None = None,
+               half: bool = False) -> pd.DataFrame:
         """Store metrics (numbers), learning curves and evaluation (tables) and weights (a state dict).
 
-        Under papermill the result waits for the notebook to end; by hand it is final at once.
+        Under papermill the result waits for the notebook to end; by hand it is final at once, and checkpoints go.
         """
         by_hand = OUTPUT not in os.environ
         ending = "" if by_hand else run.UNFINISHED
         if weights is not None:
-            save_weights(self.folder, weights, half, ending)
+            self.save(weights, half, ending)
         if history is not None:
             history.to_csv(self.folder / f"history.csv{ending}", index=False)
         result = {
-            "name": self.run.name, "step": self.run.step, "study": self.study.name, "hash": self.fingerprint,
+            "name": self.run.name, "step": self.run.step, "study": self.study.name,
+            "hash": fingerprint.digest(str(self.made_by)), "made_by": self.made_by,
             "parameters": study.resolved(self.study, self.run), "upstream": self.run.upstream,
-            "upstream_weights": {up: read_result(find(self.study, up)).get("weights") for up in self.run.upstream},
-            "channels": channels, "metrics": metrics,
+            "upstream_weights": self.upstream_weights(), "channels": channels, "metrics": metrics,
             "evaluation": [] if evaluation is None else evaluation.to_dict("records"),
             **({} if weights is None else {"weights": run.weight_files(self.folder, ending)}),
             "provenance": provenance.record(self, 0 if history is None else history.seconds.sum())}
         write_json(self.folder / f"result.json{ending}", result)
+        if by_hand:
+            for checkpoint in self.folder.glob("checkpoint*.pt"):
+                checkpoint.unlink()
         return pd.Series(metrics, name=self.run.name).to_frame()
+
+    def save(self, state: weights.State, half: bool, ending: str) -> None:
+        """Write the weights' files, each under another name first, then renamed."""
+        for name, part in weights.files(state, half).items():
+            run.replace(self.folder / f"{name}{ending}", lambda path, part=part: weights.save(path, part))
 
 
 def start(step, profile="quick", **parameters):
@@ -106,9 +114,10 @@ def start(step, profile="quick", **parameters):
         if not os.environ[OUTPUT].endswith(item.name):
             raise InputError(f"The notebook's parameters say {item.name}, and its folder is {os.environ[OUTPUT]}.")
         return Job(item, loaded, os.environ[OUTPUT])
+    today = fingerprint.expected(loaded, listed.values())
     for name in item.upstream:
         folder = find(loaded, name)
-        if folder and run.read_result(folder)["hash"] != provenance.fingerprint(loaded, listed[name]):
+        if folder and fingerprint.differences(run.read_result(folder), today[name]):
             print(f"{folder.relative_to(run.ROOT)}, which this run starts from, no longer fits the parameters or code; "
                   "without that folder it is computed again", flush=True)
     missing = study.needs(listed, item.name, lambda name: find(loaded, name)) - {item.name}
@@ -137,44 +146,3 @@ def describe(loaded, step, parameters):
     for item in listed.values():
         study.check_prune(loaded, listed, item)
     return listed[name], listed
-
-
-def engine(loaded):
-    """The GPU where there is one, and its CUDA graphs only there; bfloat16 on a CPU only if it multiplies it itself."""
-    size, bfloat16 = loaded.evaluation.batch_size, loaded.precision == "bfloat16"
-    if not torch.cuda.is_available():
-        return training.Engine(bfloat16=bfloat16 and cpu.multiplies_bfloat16(), batch_size=size)
-    torch.set_float32_matmul_precision("high")
-    return training.Engine(torch.device("cuda"), bfloat16, loaded.cuda_graphs, size)
-
-
-def save_weights(folder, state, half, ending=""):
-    """Safetensors; `half`: rounded to half precision, in two shards (the pretrained net, which is committed)."""
-    state = {name: value.detach().cpu().contiguous() for name, value in state.items()}
-    if not half:
-        run.replace(folder / f"model.safetensors{ending}", lambda path: save_file(state, path))
-        return
-    state = rounded(state)
-    names, shards = sorted(state), ([], [])
-    for name in sorted(names, key=lambda n: -state[n].numel()):
-        min(shards, key=lambda shard: sum(state[n].numel() for n in shard)).append(name)
-    for number, shard in enumerate(shards, 1):
-        run.replace(folder / f"model-{number:05d}-of-00002.safetensors{ending}",
-                 lambda path, shard=shard: save_file({name: state[name] for name in shard}, path))
-
-
-def rounded(state):
-    """The state dict as the committed file will give it back: floats in half precision."""
-    return {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
-
-
-def load_weights(folder):
-    """The state dict of a run, in float32."""
-    state = {}
-    for file in sorted(folder.glob("model*.safetensors")):
-        state |= load_file(file)
-    return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
-
-
-def part_of(state, name):
-    return {key.removeprefix(name + "."): value for key, value in state.items() if key.startswith(name + ".")}

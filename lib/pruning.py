@@ -1,6 +1,8 @@
 """Filter pruning with the Taylor criterion (Sec. II-D, step 2; Molchanov et al., 2017)."""
 
+import contextlib
 import copy
+from collections.abc import Iterable, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -9,13 +11,16 @@ from torch import nn
 from lib import InputError, cpu, vgg
 from lib.geometry import FLOOR
 
+Scores = dict[str, torch.Tensor]  # by layer
 
-def taylor_scores(model, batches, pool):
+
+def taylor_scores(model: nn.Module, batches: Iterable, pool: int) -> Scores:
     """{layer: scores [filters]} of the convolutions before the split.
 
     A filter's score is the mean over examples of |mean over space of activation × gradient|, after batch norm
     and ReLU, L2-normalised in each layer. `batches` yields (normalised float images, labels). Batch norm uses
     its running statistics, so how examples are batched does not matter. The model is left as it was.
+    Raises InputError without a batch.
     """
     names = list(vgg.convolutions(model, pool))
     sums = {name: 0.0 for name in names}
@@ -31,19 +36,32 @@ def taylor_scores(model, batches, pool):
         return forward_hook
 
     def accumulate(name, activation, gradient):
+        # The absolute value is taken of each example: a signed sum over a batch cancels (Molchanov et al., Eq. 8).
         effects = (activation * gradient).mean((2, 3)).abs()
         sums[name] = sums[name] + effects.double().sum(0)
 
+    # Two modules after each convolution comes its ReLU. Before batch norm the effects would sum to zero.
+    watched = {name: model.features[int(name.split(".")[1]) + 2] for name in names}
+    with _as_it_was(model, {module: watch(name) for name, module in watched.items()}):
+        for images, labels in batches:
+            examples += len(labels)
+            loss = F.cross_entropy(model(images).float(), labels, reduction="sum")
+            loss.backward()
+    if not examples:
+        raise InputError("Taylor scores need at least one batch of images.")
+    return {name: _unit_norm(total / examples) for name, total in sums.items()}
+
+
+@contextlib.contextmanager
+def _as_it_was(model, forward_hooks):
+    """For the time of the context: evaluation mode, no gradients of weights, these hooks; then all as before."""
     modes = {module: module.training for module in model.modules()}
     trainable = {parameter: parameter.requires_grad for parameter in model.parameters()}
-    hooks = [model.features[int(name.split(".")[1]) + 2].register_forward_hook(watch(name)) for name in names]
+    hooks = [module.register_forward_hook(hook) for module, hook in forward_hooks.items()]
     try:
         model.eval().requires_grad_(False)
         with torch.enable_grad(), cpu.matrix_convolutions():
-            for images, labels in batches:
-                examples += len(labels)
-                loss = F.cross_entropy(model(images).float(), labels, reduction="sum")
-                loss.backward()
+            yield
     finally:
         for hook in hooks:
             hook.remove()
@@ -51,18 +69,15 @@ def taylor_scores(model, batches, pool):
             module.training = mode
         for parameter, flag in trainable.items():
             parameter.requires_grad_(flag)
-    if not examples:
-        raise InputError("Taylor scores need at least one batch of images.")
-    return {name: _unit_norm(total / examples) for name, total in sums.items()}
 
 
-def magnitude_scores(model, pool):
+def magnitude_scores(model: nn.Module, pool: int) -> Scores:
     """{layer: L2 norm of each filter's weights, L2-normalised in the layer}: an ablation of the criterion."""
     return {name: _unit_norm(convolution.weight.detach().double().flatten(1).norm(dim=1))
             for name, convolution in vgg.convolutions(model, pool).items()}
 
 
-def random_scores(model, pool, generator):
+def random_scores(model: nn.Module, pool: int, generator: torch.Generator) -> Scores:
     """{layer: uniform random scores}: an ablation of the criterion."""
     return {name: torch.rand(convolution.out_channels, generator=generator, dtype=torch.double)
             for name, convolution in vgg.convolutions(model, pool).items()}
@@ -73,7 +88,7 @@ def _unit_norm(scores):
     return scores / norm if norm > 0 else scores
 
 
-def select(scores, count, floor=FLOOR):
+def select(scores: Scores, count: int, floor: int = FLOOR) -> dict[str, list[int]]:
     """{layer: indices} of the `count` lowest scores over all layers at once; every layer keeps `floor` filters.
 
     Raises InputError when the floor forbids so many.
@@ -92,7 +107,7 @@ def select(scores, count, floor=FLOOR):
     return {name: sorted(indices) for name, indices in chosen.items() if indices}
 
 
-def remove_filters(model, removed):
+def remove_filters(model: nn.Module, removed: Mapping[str, Iterable[int]]) -> nn.Module:
     """A new, smaller model without the filters {layer: indices}; the given model is not changed.
 
     Slices the convolution, its batch norm with the running statistics, and the next layer's inputs. The new

@@ -1,10 +1,9 @@
 """All results of a study as one tidy table, and what is missing or stale."""
 
-import functools
-
 import pandas as pd
 
 from lib import run, study
+from lib.batch import fingerprint
 
 PROPOSED = "JSCC + pruning"
 
@@ -84,18 +83,14 @@ def stale(profile):
 
     A result fits today's code, parameters and upstream results, and rests on none that does not.
     """
-    from lib import provenance
-
     loaded = study.load(profile)
-    listed, old, code_of = study.runs(loaded), [], functools.cache(provenance.code)
-    names = {item.name for item in listed}
-    for item in listed:
-        place = run.folder_of(loaded, item.name)
-        if run.finished(place) and (set(item.upstream) & set(old) or (
-                run.read_result(place)["hash"] != provenance.fingerprint(loaded, item, code_of=code_of))):
-            old.append(item.name)
+    today, old = fingerprint.expected(loaded, study.runs(loaded)), []
+    for name, origin in today.items():
+        place = run.folder_of(loaded, name)
+        if run.finished(place) and fingerprint.differences(run.read_result(place), origin):
+            old.append(name)
     folder = run.folder_of(loaded, "")
-    return old, [name for name in _stored(folder) if name not in names]
+    return old, [name for name in _stored(folder) if name not in today]
 
 
 def _stored(folder):

@@ -2,11 +2,14 @@
 
 import os
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import torch
+from torch import nn
 
 from lib import cpu, data, gpu
 from lib.codec import GDN
@@ -21,13 +24,13 @@ class Engine:
     cuda_graphs: bool = False
     batch_size: int = 250  # of evaluations
 
-    def autocast(self):
+    def autocast(self) -> AbstractContextManager:
         """The context of a forward pass: its precision and, on a CPU, faster convolutions."""
         if self.device.type == "cpu":
             return cpu.autocast_bfloat16() if self.bfloat16 else cpu.matrix_convolutions()
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
 
-    def place(self, module):
+    def place(self, module: nn.Module) -> nn.Module:
         """The module on the device, channels last: faster on CPUs (narrow networks, inference) and GPUs alike."""
         return module.to(self.device, memory_format=torch.channels_last)
 
@@ -35,26 +38,48 @@ class Engine:
 CPU = Engine()
 
 
-def fit(model, inputs, targets, loss, schedule, *, seed, prepare=torch.Tensor.float, augmented=False,
-        evaluate=None, checkpoint=None, key=None, engine=CPU, report=print):
+def fit(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor | None, loss: Callable, schedule, *, seed: int,
+        prepare: Callable = torch.Tensor.float, augmented: bool = False, evaluate: Callable | None = None,
+        checkpoint: Path | None = None, key: str | None = None, engine: Engine = CPU,
+        report: Callable = print) -> pd.DataFrame:
     """Train `model` in place and return its learning curve, one row an epoch.
 
     `inputs` [N, ...] are batched, augmented if asked (uint8 images), prepared (to float) and fed; `targets`
-    [N, ...] likewise, None meaning the prepared inputs themselves. `evaluate()` adds columns to the curve.
-    The random numbers of an epoch depend on the seed and the epoch alone, and a `checkpoint` (a path) that
-    carries this `key` is resumed, so a broken run ends with the numbers of an unbroken one.
-    Raises FloatingPointError when the loss is not finite. `loss(output, target)` is a mean over the batch.
+    [N, ...] likewise, None meaning the prepared inputs themselves. `loss(output, target)` is a mean over the batch,
+    and `evaluate()` adds columns to the curve. The random numbers of an epoch depend on the seed and the epoch alone,
+    and a `checkpoint` (a path) that carries this `key` is resumed, so a broken run ends with the numbers of an
+    unbroken one. Raises FloatingPointError when the loss is not finite.
     """
-    model = engine.place(model)
-    inputs = inputs.to(engine.device)
+    model, inputs = engine.place(model), inputs.to(engine.device)
     targets = None if targets is None else targets.to(engine.device)
     images = min(schedule.images_per_epoch or len(inputs), len(inputs))
-    batches = -(-images // schedule.batch_size)
     recorded = engine.cuda_graphs and all(getattr(module, "capturable", True) for module in model.modules())
     optimizer = _optimizer(model, schedule, recorded)
-    scheduler = _scheduler(optimizer, schedule, batches)
+    scheduler = _scheduler(optimizer, schedule, -(-images // schedule.batch_size))
     history = _resume(checkpoint, key, model, optimizer, scheduler, engine.device)
+    if history:
+        report(f"resumed after epoch {len(history)} of {schedule.epochs}")
     total = torch.zeros((), device=engine.device)
+    step = _training_step(model, optimizer, inputs, targets, loss, prepare, augmented, engine, total)
+    if recorded:
+        step = gpu.Recorded(step)
+    for epoch in range(len(history), schedule.epochs):
+        start = time.perf_counter()
+        model.train()
+        _train_epoch(step, scheduler, _draw(seed, epoch, len(inputs), images, augmented, engine.device),
+                     schedule.batch_size, total)
+        mean = _finite(total, epoch, schedule) / images
+        seconds = time.perf_counter() - start
+        history.append({"epoch": epoch + 1, "loss": mean, **(evaluate() if evaluate else {}),
+                        "lr": float(scheduler.get_last_lr()[0]), "seconds": round(seconds, 2)})
+        report(_in_words(history[-1], schedule.epochs, images / seconds))
+        _save(checkpoint, key, model, optimizer, scheduler, history)
+    model.eval()
+    return pd.DataFrame(history)
+
+
+def _training_step(model, optimizer, inputs, targets, loss, prepare, augmented, engine, total):
+    """A function of a batch's indices (and its crops and flips) that trains on it and adds its loss to `total`."""
 
     def step(chosen, choices=None):
         batch = inputs[chosen]
@@ -69,33 +94,38 @@ def fit(model, inputs, targets, loss, schedule, *, seed, prepare=torch.Tensor.fl
         optimizer.step()
         total.add_(value.detach() * len(chosen))
 
-    if recorded:
-        step = gpu.Recorded(step)
-    for epoch in range(len(history), schedule.epochs):
-        start = time.perf_counter()
-        generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
-        torch.manual_seed(seed * 100_003 + epoch)  # the channel's noise
-        drawn = [torch.randperm(len(inputs), generator=generator)[:images].to(engine.device)]
-        if augmented:
-            drawn.append(data.draw_augmentation(images, generator).to(engine.device))
-        model.train()
-        total.zero_()
-        for first in range(0, images, schedule.batch_size):
-            step(*(part[first:first + schedule.batch_size] for part in drawn))
-            scheduler.step()
-        mean = total.item() / images
-        if not torch.isfinite(total):
-            raise FloatingPointError(f"The training loss is not finite after epoch {epoch + 1} "
-                                     f"(learning rate {schedule.lr}): training has diverged.")
-        seconds = time.perf_counter() - start
-        history.append({"epoch": epoch + 1, "loss": mean, **(evaluate() if evaluate else {}),
-                        "lr": float(scheduler.get_last_lr()[0]), "seconds": round(seconds, 2)})
-        report(f"epoch {epoch + 1}/{schedule.epochs}: " + ", ".join(
-            f"{name} {value:.4g}" for name, value in history[-1].items() if name != "epoch")
-            + f", {images / seconds:.0f} images/s")
-        _save(checkpoint, key, model, optimizer, scheduler, history)
-    model.eval()
-    return pd.DataFrame(history)
+    return step
+
+
+def _draw(seed, epoch, available, images, augmented, device):
+    """The images of an epoch in their order, and their crops and flips if they are augmented."""
+    generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
+    torch.manual_seed(seed * 100_003 + epoch)  # the channel's noise
+    drawn = [torch.randperm(available, generator=generator)[:images].to(device)]
+    if augmented:
+        drawn.append(data.draw_augmentation(images, generator).to(device))
+    return drawn
+
+
+def _train_epoch(step, scheduler, drawn, batch_size, total):
+    """One pass over the drawn images; `total` becomes the sum of their losses."""
+    total.zero_()
+    for first in range(0, len(drawn[0]), batch_size):
+        step(*(part[first:first + batch_size] for part in drawn))
+        scheduler.step()
+
+
+def _finite(total, epoch, schedule):
+    """The sum of losses as a number, which must be one."""
+    if not torch.isfinite(total):
+        raise FloatingPointError(f"The training loss is not finite after epoch {epoch + 1} "
+                                 f"(learning rate {schedule.lr}): training has diverged.")
+    return total.item()
+
+
+def _in_words(row, epochs, rate):
+    values = ", ".join(f"{name} {value:.4g}" for name, value in row.items() if name != "epoch")
+    return f"epoch {row['epoch']}/{epochs}: {values}, {rate:.0f} images/s"
 
 
 def _optimizer(model, schedule, recorded=False):

@@ -14,6 +14,7 @@ import time
 import pytest
 
 from lib import provenance, run, study, workers
+from lib.batch import fingerprint
 
 TINY = """
 name: tiny
@@ -57,7 +58,7 @@ def copy_project(root):
 
 def work_in(root, patch):
     """Let runs read and write below `root`."""
-    for module in (study, run, provenance):
+    for module in (study, run, provenance, fingerprint):
         patch.setattr(module, "ROOT", root)
     for name in (run.OUTPUT, "PYTHONPATH"):
         patch.delenv(name, raising=False)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lib import cpu, evaluation, job, study, training, vgg
+from lib import cpu, evaluation, stage, study, training, vgg
 from lib.schedule import Schedule
 
 
@@ -185,7 +185,7 @@ def test_training_in_bfloat16_follows_float32(pictures, make_network, patched):
                          [("gpu", True, True), ("gpu", False, False), ("quick", True, False)])
 def test_bfloat16_is_for_processors_that_multiply_it(profile, able, expected, monkeypatch):
     monkeypatch.setattr(cpu, "multiplies_bfloat16", lambda: able)
-    assert job.engine(study.load(profile)).bfloat16 == expected
+    assert stage.engine(study.load(profile).precision, True, 100).bfloat16 == expected
 
 
 def test_the_processor_tells_whether_it_multiplies_bfloat16():

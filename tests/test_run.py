@@ -1,6 +1,5 @@
 """Runs: computed by papermill in a copy of the project, finished atomically, resumed, and told by their hash."""
 
-import ast
 import hashlib
 import importlib.metadata
 import json
@@ -33,7 +32,6 @@ from helpers import (
     call_run,
     change_study,
     children,
-    edit,
     execute,
     folder,
     in_process,
@@ -44,7 +42,7 @@ from helpers import (
     wait_for,
     write_notebook,
 )
-from lib import InputError, codec, data, evaluation, forks, job, provenance, results, run, study, training, vgg
+from lib import InputError, codec, data, evaluation, forks, job, provenance, results, run, study, training, vgg, weights
 
 # What a finished run leaves
 
@@ -72,7 +70,6 @@ def test_a_result_says_where_it_came_from(project, name):
     start, end = (datetime.fromisoformat(origin[key]) for key in ("start", "end"))
     assert start.utcoffset() is not None and start <= end
     assert 0 < origin["seconds"] < 600 and origin["peak_memory_mib"] > 50
-    assert origin["code"] == provenance.code(runs()[name].notebook)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -106,9 +103,9 @@ def test_a_result_knows_the_checksums_of_its_weights(project, name):
 
 def rebuilt(name):
     """The network of a run, from its kept widths and weights alone."""
-    state = job.load_weights(folder(name))
+    state = weights.load(folder(name))
     network = vgg.vgg16_bn(10, channels=result(name)["channels"])
-    network.load_state_dict(job.part_of(state, "network") or state)
+    network.load_state_dict(weights.part(state, "network") or state)
     return network
 
 
@@ -125,7 +122,7 @@ def test_the_rebuilt_network_has_the_accuracy_that_the_result_says(project, name
 
 def test_the_rebuilt_model_has_the_accuracies_that_the_result_says(project):
     link = codec.link(2, result(MODEL)["channels"][3], 64, 14.5)
-    link.load_state_dict(job.part_of(job.load_weights(folder(MODEL)), "link"))
+    link.load_state_dict(weights.part(weights.load(folder(MODEL)), "link"))
     pipeline, test = training.CPU.place(codec.Pipeline(rebuilt(MODEL), 2, link)).eval(), images()
     points = evaluation.over_snr(pipeline.transmit, pipeline.receive, link.channel, test.test_images, test.test_labels,
                                  test.normalise, [0.0, 14.5, float("inf")], 2)
@@ -258,78 +255,6 @@ def test_all_results_are_one_table(project):
     assert set(table.scheme) == {results.PROPOSED, "PNG", "BottleNet++"}
 
 
-# The hash
-
-@pytest.mark.parametrize("file, old, new", [
-    ("lib/channel.py", "def capacity", "# a comment\ndef capacity"),
-    ("lib/channel.py", '"""The wireless link', '"""Another text'),
-    ("lib/channel.py", "    def forward(self, x):\n", "    def forward(self, x):\n\n"),
-    ("lib/figures.py", "COLORS = (", "ANOTHER = 1\nCOLORS = ("),
-    ("lib/cpu.py", "SMALL_MAP, MANY_WEIGHTS = 4", "SMALL_MAP, MANY_WEIGHTS = 2"),
-    ("lib/estimate.py", "START_UP = 2", "START_UP = 6"), ("lib/claims.py", "156e6", "157e6"),
-    ("notebooks/04_end_to_end.ipynb", "# Step 4", "# The fourth step"),
-    ("notebooks/04_end_to_end.ipynb", "images = job.data", "images = job.data  # all of them"),
-    ("params/tiny.yaml", "for tests", "for other tests")])
-def test_what_makes_no_number_leaves_every_hash(workspace, file, old, new):
-    edit(workspace, file, old, new)
-    assert results.stale("tiny") == ([], [])
-
-
-@pytest.mark.parametrize("file, old, new, stale, spared", [
-    ("lib/channel.py", "-self.snr_db / 20", "-self.snr_db / 10", {AUTOENCODER, MODEL, PLUS}, set()),
-    ("lib/schemes.py", "\"png\": \"PNG\"", "\"png\": \"The PNG\"", {PNG, PLUS},
-     {PRETRAIN, PRUNE, AUTOENCODER, MODEL}),
-    ("lib/pruning.py", "import torch\n", "import torch\nANOTHER = 1\n", {PRUNE}, {PRETRAIN}),
-    ("notebooks/03_autoencoder.ipynb", "F.l1_loss", "F.mse_loss", {AUTOENCODER}, {PRETRAIN, PRUNE, PNG, PLUS}),
-    ("params/tiny.yaml", "autoencoder: {epochs: 2", "autoencoder: {epochs: 3", {AUTOENCODER},
-     {PRETRAIN, PRUNE, PNG, PLUS})])
-def test_what_makes_a_number_makes_its_results_stale(workspace, file, old, new, stale, spared):
-    edit(workspace, file, old, new)
-    found = set(results.stale("tiny")[0])
-    assert stale <= found and not spared & found
-
-
-def test_an_edit_that_was_found_to_change_no_number_makes_nothing_stale(workspace, monkeypatch):
-    before = provenance.code(runs()[MODEL].notebook)["channel"]
-    edit(workspace, "lib/channel.py", "def capacity", "ANOTHER = 1\n\n\ndef capacity")
-    after = provenance.code(runs()[MODEL].notebook)["channel"]
-    assert after != before and MODEL in results.stale("tiny")[0]
-    monkeypatch.setitem(provenance.SAME_NUMBERS, after, before)
-    assert results.stale("tiny") == ([], [])
-
-
-def test_another_upstream_result_makes_another_hash(workspace):
-    before = provenance.fingerprint(study.load("tiny"), runs()[MODEL])
-    path = folder(AUTOENCODER) / "result.json"
-    path.write_text(path.read_text().replace(result(AUTOENCODER)["hash"], "0" * 16))
-    assert provenance.fingerprint(study.load("tiny"), runs()[MODEL]) != before
-
-
-def test_a_checkpoints_hash_does_not_depend_on_code(workspace):
-    keys = [provenance.fingerprint(study.load("tiny"), runs()[MODEL], with_code=False)]
-    edit(workspace, "lib/channel.py", "-self.snr_db / 20", "-self.snr_db / 10")
-    keys.append(provenance.fingerprint(study.load("tiny"), runs()[MODEL], with_code=False))
-    edit(workspace, "params/tiny.yaml", "end_to_end: {epochs: 3", "end_to_end: {epochs: 4")
-    keys.append(provenance.fingerprint(study.load("tiny"), runs()[MODEL], with_code=False))
-    assert keys[0] == keys[1] != keys[2]
-
-
-def test_the_hash_covers_what_the_notebook_imports_directly_or_not():
-    modules = set(provenance.code("04_end_to_end"))
-    assert {"notebook", "codec", "channel", "vgg", "training", "evaluation", "data", "flops"} <= modules
-    assert "schemes" not in modules and "schemes" in provenance.code("05_baselines")
-    assert not modules & provenance.PRESENTATION
-
-
-def test_the_hash_does_not_depend_on_pythons_version(monkeypatch):
-    """Python 3.12 gave functions and classes a further, empty field, and 3.13 leaves empty fields out."""
-    before = provenance.code("04_end_to_end")
-    for node in (ast.FunctionDef, ast.ClassDef):
-        monkeypatch.setattr(node, "_fields", (*node._fields, "type_params"))
-        monkeypatch.setattr(node, "type_params", [], raising=False)
-    assert provenance.code("04_end_to_end") == before
-
-
 # Runs that fail
 
 @pytest.mark.parametrize("failure", ["raise RuntimeError('planned')", "os._exit(1)"])
@@ -437,7 +362,7 @@ def test_a_run_that_another_process_has_just_finished_is_not_computed_again(empt
 
 
 def test_a_rerun_that_fails_leaves_the_old_result_and_its_weights(workspace, monkeypatch):
-    before, weights = result(PRETRAIN), job.load_weights(folder(PRETRAIN))
+    before, stored = result(PRETRAIN), weights.load(folder(PRETRAIN))
     change_study(workspace, "pretrain: {epochs: 2, lr: 0.05", "pretrain: {epochs: 1, lr: 0.1")
 
     def fails_in_its_last_cell(source, output, place, threads, parameters):
@@ -447,9 +372,9 @@ def test_a_rerun_that_fails_leaves_the_old_result_and_its_weights(workspace, mon
     monkeypatch.setattr(run, "papermill_run", fails_in_its_last_cell)
     with pytest.raises(RuntimeError, match="planned"):
         execute(PRETRAIN)
-    after = job.load_weights(folder(PRETRAIN))
+    after = weights.load(folder(PRETRAIN))
     assert result(PRETRAIN) == before
-    assert all(torch.equal(after[name], weights[name]) for name in weights)
+    assert all(torch.equal(after[name], stored[name]) for name in stored)
 
 
 # Runs that are broken off
@@ -460,7 +385,7 @@ class Broken(BaseException):
 
 @pytest.mark.parametrize("name", [PRETRAIN, PRUNE, AUTOENCODER, MODEL, PLUS])
 def test_a_run_broken_off_after_every_epoch_ends_with_the_numbers_of_an_unbroken_one(workspace, monkeypatch, name):
-    unbroken, weights = result(name), job.load_weights(folder(name))
+    unbroken, stored = result(name), weights.load(folder(name))
     history = pd.read_csv(folder(name) / "history.csv").drop(columns="seconds")
     shutil.rmtree(folder(name))
     save, attempts = training._save, 0
@@ -482,8 +407,8 @@ def test_a_run_broken_off_after_every_epoch_ends_with_the_numbers_of_an_unbroken
     resumed = result(name)
     assert all(resumed[key] == unbroken[key] for key in ("metrics", "evaluation", "channels", "parameters", "hash"))
     assert pd.read_csv(folder(name) / "history.csv").drop(columns="seconds").equals(history)
-    after = job.load_weights(folder(name))
-    assert set(after) == set(weights) and all(torch.equal(after[key], weights[key]) for key in weights)
+    after = weights.load(folder(name))
+    assert set(after) == set(stored) and all(torch.equal(after[key], stored[key]) for key in stored)
 
 
 @pytest.mark.parametrize("name", [PRUNE, PLUS])
@@ -564,36 +489,6 @@ def test_a_run_killed_in_the_middle_leaves_no_result_and_is_resumed(workspace, c
     assert not list(folder(MODEL).glob("checkpoint*"))
 
 
-# Weights
-
-def test_rounding_to_half_precision_is_done_once():
-    state = {"weight": torch.randn(1000) * 10.0 ** torch.arange(-9, 4).repeat_interleave(77)[:1000],
-             "count": torch.tensor(70_001)}
-    once = job.rounded(state)
-    again = job.rounded({name: value.float() if value.is_floating_point() else value for name, value in once.items()})
-    assert all(torch.equal(once[name], again[name]) for name in state) and again["count"] == 70_001
-    assert not torch.equal(once["weight"].float(), state["weight"])
-
-
-def test_weights_stored_in_half_precision_come_back_rounded_and_stay(tmp_path):
-    state = vgg.vgg16_bn(10, 0.0625).state_dict()
-    job.save_weights(tmp_path, state, half=True)
-    loaded, files = job.load_weights(tmp_path), {path: path.read_bytes() for path in tmp_path.iterdir()}
-    assert set(loaded) == set(state)
-    assert all(torch.equal(loaded[name], job.rounded(state)[name].to(loaded[name].dtype)) for name in state)
-    assert all(value.dtype in (torch.float32, torch.int64) for value in loaded.values())
-    job.save_weights(tmp_path, loaded, half=True)
-    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
-
-
-def test_other_weights_come_back_exactly(tmp_path):
-    state = {"a": torch.randn(5), "b": torch.arange(3)}
-    job.save_weights(tmp_path, state, half=False)
-    loaded = job.load_weights(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
-    assert set(loaded) == set(state) and all(torch.equal(loaded[name], state[name]) for name in state)
-
-
 # Notebooks opened by hand
 
 def test_by_hand_what_is_missing_upstream_is_computed_first(workspace, monkeypatch):
@@ -662,7 +557,7 @@ def test_by_hand_impossible_parameters_are_refused(empty, changes, culprit):
 
 def test_by_hand_whole_numbers_name_the_same_run_as_others(workspace):
     point = {"pool": 2, "ratio": 0.5, "bandwidth": 64, "seed": 0, "variant": "proposed"}
-    keys = [job.start("autoencoder", "tiny", snr_db=snr_db, **point).fingerprint for snr_db in (10, 10.0)]
+    keys = [job.start("autoencoder", "tiny", snr_db=snr_db, **point).made_by for snr_db in (10, 10.0)]
     assert keys[0] == keys[1]
 
 
@@ -671,7 +566,7 @@ def test_by_hand_whole_numbers_name_the_same_run_as_others(workspace):
 def test_by_hand_another_scheme_takes_of_the_notebooks_parameters_what_it_uses(workspace, scheme, name):
     begun = job.start("baselines", "tiny", scheme=scheme, pool=2, ratio=None, bandwidth=64, level=None, snr_db=14.5,
                       seed=0)
-    assert begun.run.name == f"baselines/{name}" and begun.fingerprint == result(begun.run.name)["hash"]
+    assert begun.run.name == f"baselines/{name}" and begun.made_by == result(begun.run.name)["made_by"]
 
 
 @pytest.mark.parametrize("changes, culprit", [
