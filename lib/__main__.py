@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 
-from lib import InputError, forks, results, run, study
+from lib import InputError, forks, results, study
+from lib.batch import places
 
 FLAGS = ("jobs", "only", "dry_run", "rerun_stale")  # a study takes all of them
 TAKEN = {"verify": (), "report": ("jobs",), "bench": ()}
@@ -71,7 +72,7 @@ def notes(loaded, profile, todo, rerun_stale):
     old = results.stale(profile)[0]
     if old and not rerun_stale:
         yield f"{len(old)} finished results no longer fit the parameters or code; --rerun-stale computes them again"
-    again = sum(run.finished(run.folder_of(loaded, item.name)) for item in todo
+    again = sum(places.finished(places.folder_of(loaded, item.name)) for item in todo
                 if not (rerun_stale and item.name in old))
     if again:
         yield f"{again} of these runs are finished and made again, because their weights are not here"
@@ -81,7 +82,7 @@ def ready(loaded, todo):
     """Fail before anything starts when a notebook or the data set is missing or damaged."""
     from lib import data
     for notebook in {item.notebook for item in todo} | set(study.REPORT):
-        run.notebook_file(notebook)
+        places.notebook_file(notebook)
     for split in ("train", "test"):
         data.load(loaded.data.name, loaded.data.root, split)
 
@@ -117,9 +118,9 @@ def verify(profiles):
     found = 0
     for profile in profiles:
         loaded, (old, unknown) = study.load(profile), results.stale(profile)
-        folders = [run.folder_of(loaded, item.name) for item in study.runs(loaded)]
-        finished = [folder for folder in folders if run.finished(folder)]
-        damaged = [folder / name for folder in finished for name in run.damaged(folder)]
+        folders = [places.folder_of(loaded, item.name) for item in study.runs(loaded)]
+        finished = [folder for folder in folders if places.finished(folder)]
+        damaged = [folder / name for folder in finished for name in places.damaged(folder)]
         print(f"{loaded.name}: {len(finished)} finished results, {len(old)} stale, {len(unknown)} not in the study")
         for name in old:
             print(f"  stale: {name}")

@@ -22,7 +22,8 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from lib import cpu, data, estimate, parameters, provenance, run, stage, study, torchvision_ops, training, vgg
+from lib import cpu, data, estimate, parameters, provenance, stage, study, torchvision_ops, training, vgg
+from lib.batch import places
 from lib.bench_cpu import (
     Row,
     Scale,
@@ -207,7 +208,7 @@ def store(lines, layers, scale, folder):
     for path, text in ((stem.with_suffix(".csv"), lines.to_csv(index=False, float_format="%.5g")),
                        (folder / f"{stem.name}-layers.csv", layers.to_csv(index=False, float_format="%.5g")),
                        (stem.with_suffix(".md"), page)):
-        run.replace(path, lambda partial, text=text: partial.write_text(text))
+        places.replace(path, lambda partial, text=text: partial.write_text(text))
     print(page)
 
 

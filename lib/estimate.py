@@ -3,7 +3,8 @@
 import time
 from datetime import datetime
 
-from lib import geometry, run, study
+from lib import geometry, study
+from lib.batch import places
 
 START_UP = 2  # seconds of a run before its notebook's clock starts
 
@@ -60,8 +61,8 @@ def rate(settings, device):
     """
     passes, spans = 0.0, []
     for item in study.runs(settings):
-        folder = run.folder_of(settings, item.name)
-        if run.finished(folder) and (origin := run.read_result(folder)["provenance"])["device"] == device:
+        folder = places.folder_of(settings, item.name)
+        if places.finished(folder) and (origin := places.read_result(folder)["provenance"])["device"] == device:
             passes += image_passes(settings, item)
             end = datetime.fromisoformat(origin["end"]).timestamp()
             spans.append((end - origin["seconds"] - START_UP, end))

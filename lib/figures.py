@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML, Image, display
 
-from lib import channel, geometry, results, run, study
+from lib import channel, geometry, results, study
+from lib.batch import places
 from lib.claims import PAPER_HALF
 
 COLORS = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133",
@@ -238,7 +239,7 @@ def _label(axis, labels):
 
 
 def _folder(settings):
-    return (run.folder_of if run.OUTPUT in os.environ else run.interactive_folder)(settings, "figures")
+    return (places.folder_of if places.OUTPUT in os.environ else places.interactive_folder)(settings, "figures")
 
 
 def lacks(settings, stem, told=None):
@@ -259,7 +260,7 @@ def save(figure, settings, stem, data):
 
 def stored(settings, stem):
     """Display a stored figure, or say that there is none."""
-    path = run.folder_of(settings, "figures") / f"{stem}.png"
+    path = places.folder_of(settings, "figures") / f"{stem}.png"
     if path.exists():
         display(Image(path.read_bytes(), width=760))
     else:

@@ -77,7 +77,7 @@ def preload():
 
 
 def code_version():
-    return sorted((path.name, path.stat().st_mtime_ns) for path in Path(__file__).parent.glob("*.py"))
+    return sorted((path.name, path.stat().st_mtime_ns) for path in Path(__file__).parent.rglob("*.py"))
 
 
 def forked(connection):

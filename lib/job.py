@@ -8,8 +8,8 @@ import pandas as pd
 from torch import nn
 
 from lib import InputError, geometry, provenance, run, study, weights
-from lib.batch import fingerprint
-from lib.run import OUTPUT, find, interactive_folder, read_result, write_json
+from lib.batch import fingerprint, places
+from lib.batch.places import OUTPUT, find, interactive_folder, read_result, write_json
 from lib.stage import Stage
 
 
@@ -30,7 +30,7 @@ class Job(Stage):
     def upstream(self) -> tuple[weights.State, dict]:
         """The weights and the result of the run before this one."""
         folder = find(self.study, self.run.upstream[0])
-        run.check_weights(folder)
+        places.check_weights(folder)
         return weights.load(folder), read_result(folder)
 
     def network(self) -> nn.Module:
@@ -76,7 +76,7 @@ class Job(Stage):
         Under papermill the result waits for the notebook to end; by hand it is final at once, and checkpoints go.
         """
         by_hand = OUTPUT not in os.environ
-        ending = "" if by_hand else run.UNFINISHED
+        ending = "" if by_hand else places.UNFINISHED
         if weights is not None:
             self.save(weights, half, ending)
         if history is not None:
@@ -87,7 +87,7 @@ class Job(Stage):
             "parameters": study.resolved(self.study, self.run), "upstream": self.run.upstream,
             "upstream_weights": self.upstream_weights(), "channels": channels, "metrics": metrics,
             "evaluation": [] if evaluation is None else evaluation.to_dict("records"),
-            **({} if weights is None else {"weights": run.weight_files(self.folder, ending)}),
+            **({} if weights is None else {"weights": places.weight_files(self.folder, ending)}),
             "provenance": provenance.record(self, 0 if history is None else history.seconds.sum())}
         write_json(self.folder / f"result.json{ending}", result)
         if by_hand:
@@ -98,7 +98,7 @@ class Job(Stage):
     def save(self, state: weights.State, half: bool, ending: str) -> None:
         """Write the weights' files, each under another name first, then renamed."""
         for name, part in weights.files(state, half).items():
-            run.replace(self.folder / f"{name}{ending}", lambda path, part=part: weights.save(path, part))
+            places.replace(self.folder / f"{name}{ending}", lambda path, part=part: weights.save(path, part))
 
 
 def start(step, profile="quick", **parameters):
@@ -117,9 +117,9 @@ def start(step, profile="quick", **parameters):
     today = fingerprint.expected(loaded, listed.values())
     for name in item.upstream:
         folder = find(loaded, name)
-        if folder and fingerprint.differences(run.read_result(folder), today[name]):
-            print(f"{folder.relative_to(run.ROOT)}, which this run starts from, no longer fits the parameters or code; "
-                  "without that folder it is computed again", flush=True)
+        if folder and fingerprint.differences(places.read_result(folder), today[name]):
+            print(f"{folder.relative_to(study.ROOT)}, which this run starts from, no longer fits the parameters or "
+                  "code; without that folder it is computed again", flush=True)
     missing = study.needs(listed, item.name, lambda name: find(loaded, name)) - {item.name}
     for name in sorted(missing, key=list(listed).index):
         if loaded.data.name != "mini":

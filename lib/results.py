@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from lib import run, study
-from lib.batch import fingerprint
+from lib import study
+from lib.batch import fingerprint, places
 
 PROPOSED = "JSCC + pruning"
 
@@ -18,13 +18,13 @@ def load(profile, interactive=False):
     loaded = study.load(profile)
     rows = []
     if interactive:
-        folder = run.interactive_folder(loaded, "")
+        folder = places.interactive_folder(loaded, "")
         folders = [folder / name for name in _stored(folder)]
     else:  # what was listed before and no longer is, `stale` names
         names = sorted(item.name for item in study.runs(loaded))
-        folders = [folder for folder in (run.folder_of(loaded, name) for name in names) if run.finished(folder)]
+        folders = [folder for folder in (places.folder_of(loaded, name) for name in names) if places.finished(folder)]
     for folder in folders:
-        result = run.read_result(folder)
+        result = places.read_result(folder)
         origin = result["provenance"]
         parameters = {key: value for key, value in result["parameters"].items() if not isinstance(value, dict)}
         parameters["train_snr_db"] = parameters.pop("snr_db", None)
@@ -72,9 +72,9 @@ def pending(profile, rerun_stale=False, only=None):
     wanted = set()
     for item in listed.values():
         asked = only is None or any(figure.startswith(only) for figure in item.figures)
-        if asked and (item.name in again or not run.finished(run.folder_of(loaded, item.name))):
+        if asked and (item.name in again or not places.finished(places.folder_of(loaded, item.name))):
             wanted.add(item.name)
-    wanted = wanted.union(*(run.needs(loaded, listed, name) for name in wanted))
+    wanted = wanted.union(*(places.needs(loaded, listed, name) for name in wanted))
     return [item for item in listed.values() if item.name in wanted]
 
 
@@ -86,10 +86,10 @@ def stale(profile):
     loaded = study.load(profile)
     today, old = fingerprint.expected(loaded, study.runs(loaded)), []
     for name, origin in today.items():
-        place = run.folder_of(loaded, name)
-        if run.finished(place) and fingerprint.differences(run.read_result(place), origin):
+        place = places.folder_of(loaded, name)
+        if places.finished(place) and fingerprint.differences(places.read_result(place), origin):
             old.append(name)
-    folder = run.folder_of(loaded, "")
+    folder = places.folder_of(loaded, "")
     return old, [name for name in _stored(folder) if name not in today]
 
 
@@ -106,8 +106,8 @@ def of_other_weights(profile, downstream=False):
     rest on such runs.
     """
     loaded = study.load(profile)
-    listed = [item for item in study.runs(loaded) if run.finished(run.folder_of(loaded, item.name))]
-    found = {item.name: run.read_result(run.folder_of(loaded, item.name)) for item in listed}
+    listed = [item for item in study.runs(loaded) if places.finished(places.folder_of(loaded, item.name))]
+    found = {item.name: places.read_result(places.folder_of(loaded, item.name)) for item in listed}
 
     def made_again(upstream, result):
         started_from = result.get("upstream_weights", {}).get(upstream["name"])
@@ -223,7 +223,7 @@ def selected_table(points):
 def progress(profile):
     """In sentences: how much of a study is finished, and which of its results should not be read beside the others."""
     loaded = study.load(profile)
-    done = [run.finished(run.folder_of(loaded, item.name)) for item in study.runs(loaded)]
+    done = [places.finished(places.folder_of(loaded, item.name)) for item in study.runs(loaded)]
     told, (old, unknown) = [f"{sum(done)} of {len(done)} runs are finished."], stale(profile)
     for names, what in ((old, "of them no longer fit the code and parameters"),
                         (of_other_weights(profile), "of them started from another making of their upstream run"),

@@ -6,67 +6,25 @@ A run is finished when its result.json exists: it is written last, under another
 """
 
 import fcntl
-import hashlib
-import json
 import os
 import sys
 import tempfile
 import time
-from pathlib import Path
 
 from lib import InputError, forks, study
-
-ROOT = study.ROOT
-UNFINISHED = ".unfinished"  # ends the names of a run's files until its notebook has run to its end
-OUTPUT = "STUDY_OUTPUT"  # set for papermill's kernel; absent when a notebook is opened by hand
-
-
-def folder_of(loaded, name):
-    """Where a run of a study lies: under its own name, step 1 under that of the study it is taken from."""
-    owner = loaded.pretrain_from if loaded.pretrain_from and name.startswith("pretrain/") else loaded.name
-    return ROOT / "outputs" / owner / name
-
-
-def interactive_folder(loaded, name):
-    return ROOT / "outputs" / "interactive" / loaded.name / name
-
-
-def finished(folder, weights=False):
-    """Whether the run is done and, if asked, its weights are here (most are not committed)."""
-    return (folder / "result.json").exists() and (not weights or any(folder.glob("model*.safetensors")))
-
-
-def needs(loaded, listed, target):
-    """A run's name and those of the runs to be made before it, because weights upstream are not here."""
-    return study.needs(listed, target, lambda name: finished(folder_of(loaded, name), weights=True))
-
-
-def find(loaded, name, weights=True):
-    """The folder of a finished run (with weights): of the study, else (by hand) interactive; None if neither."""
-    folders = [folder_of(loaded, name)]
-    if "interactive" in os.environ.get(OUTPUT, "interactive"):
-        folders.append(interactive_folder(loaded, name))
-    return next((folder for folder in folders if finished(folder, weights)), None)
-
-
-def weight_files(folder, ending=""):
-    """{name: SHA-256} of the stored weights; until the run is done, their names have an ending."""
-    return {path.name.removesuffix(ending): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(folder.glob(f"model*.safetensors{ending}"))}
-
-
-def damaged(folder):
-    """The weight files that are missing or not those of the result; none where no weights are here at all."""
-    found = weight_files(folder)
-    stored = read_result(folder).get("weights", {}) if found else {}
-    return [name for name, checksum in stored.items() if found.get(name) != checksum]
-
-
-def check_weights(folder):
-    """Raise InputError when weights are not those of the result."""
-    for name in damaged(folder)[:1]:
-        raise InputError(f"{folder / name} is missing or damaged (its checksum stands in result.json): restore it, "
-                         "or delete its folder and it is computed again.")
+from lib.batch.places import (
+    OUTPUT,
+    UNFINISHED,
+    check_weights,
+    find,
+    finished,
+    folder_of,
+    needs,
+    notebook_file,
+    put_in_place,
+    read_result,
+    replace,
+)
 
 
 def execute(loaded, run, folder=None, executor=None):
@@ -97,24 +55,6 @@ def execute(loaded, run, folder=None, executor=None):
             checkpoint.unlink()
 
 
-def put_in_place(folder):
-    """Give the files of a run whose notebook has run to its end their names, the result last.
-
-    Before new weights an earlier result goes: beside them it would be damaged, and without one the run is to do.
-    """
-    if any(folder.glob(f"model*{UNFINISHED}")):
-        (folder / "result.json").unlink(missing_ok=True)
-    for made in (*folder.glob(f"model*{UNFINISHED}"), *folder.glob(f"history.csv{UNFINISHED}"),
-                 folder / f"result.json{UNFINISHED}"):
-        os.replace(made, made.with_suffix(""))
-
-
-def notebook_file(name):
-    """The path of a notebook; InputError when there is none."""
-    path = ROOT / "notebooks" / f"{name}.ipynb"
-    if not path.exists():
-        raise InputError(f"There is no notebook {name} in {path.parent}.")
-    return path
 
 
 def import_papermill():
@@ -139,7 +79,7 @@ def papermill_run(notebook, output, folder, threads, parameters):
         with tempfile.TemporaryDirectory(prefix="kernel-") as sockets:
             config.KernelManager.ip = f"{sockets}/socket"
             papermill.execute_notebook(
-                notebook, output, parameters, kernel_name="python3", cwd=ROOT / "notebooks", log_output=True,
+                notebook, output, parameters, kernel_name="python3", cwd=study.ROOT / "notebooks", log_output=True,
                 progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr,
                 config=config)
     finally:
@@ -167,25 +107,7 @@ def report(loaded, notebook):
         replace(folder / "index.html", lambda path: path.write_text(page))
 
 
-def replace(path, write):
-    """Write a file under another name, then rename it: it is whole or not there."""
-    partial = path.with_name(path.name + ".partial")
-    write(partial)
-    os.replace(partial, path)
 
-
-def read_result(folder):
-    """What a run's result.json holds; InputError when it is none."""
-    file = Path(folder) / "result.json"
-    try:
-        return json.loads(file.read_text())
-    except ValueError as error:
-        raise InputError(f"{file} is damaged ({error}): restore it, or delete its folder and it is computed again."
-                         ) from error
-
-
-def write_json(path, content):
-    replace(path, lambda partial: partial.write_text(json.dumps(content, indent=1) + "\n"))
 
 
 def main(arguments):

@@ -18,6 +18,7 @@ import time
 import traceback
 
 from lib import InputError, forks, run, study
+from lib.batch import places
 
 PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
 
@@ -103,7 +104,7 @@ def start(settings, item):
 
 def execute_cells(notebook, output, folder, threads, parameters):
     """Execute a notebook's code in this process; the arguments are those of `run.papermill_run`."""
-    os.environ[run.OUTPUT] = str(folder)
+    os.environ[places.OUTPUT] = str(folder)
     os.chdir(notebook.parent)
     namespace = {}
     for number, cell in enumerate(json.loads(notebook.read_text())["cells"]):

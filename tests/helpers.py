@@ -14,7 +14,7 @@ import time
 import pytest
 
 from lib import provenance, run, study, workers
-from lib.batch import fingerprint
+from lib.batch import fingerprint, places
 
 TINY = """
 name: tiny
@@ -58,9 +58,9 @@ def copy_project(root):
 
 def work_in(root, patch):
     """Let runs read and write below `root`."""
-    for module in (study, run, provenance, fingerprint):
+    for module in (study, provenance, fingerprint):
         patch.setattr(module, "ROOT", root)
-    for name in (run.OUTPUT, "PYTHONPATH"):
+    for name in (places.OUTPUT, "PYTHONPATH"):
         patch.delenv(name, raising=False)
 
 
@@ -69,11 +69,11 @@ def runs():
 
 
 def folder(name):
-    return run.folder_of(study.load("tiny"), name)
+    return places.folder_of(study.load("tiny"), name)
 
 
 def result(name):
-    return run.read_result(folder(name))
+    return places.read_result(folder(name))
 
 
 def execute(name, **changes):
@@ -103,12 +103,12 @@ def in_process(item, folder, monkeypatch):
     import matplotlib.pyplot as plt
 
     plt.switch_backend("Agg")
-    monkeypatch.setenv(run.OUTPUT, str(folder))
+    monkeypatch.setenv(places.OUTPUT, str(folder))
     monkeypatch.chdir(study.ROOT)  # and back at the test's end
     monkeypatch.setattr(sys, "path", list(sys.path))
-    workers.execute_cells(run.notebook_file(item.notebook), None, folder, 1, {"study": "tiny", **item.parameters})
+    workers.execute_cells(places.notebook_file(item.notebook), None, folder, 1, {"study": "tiny", **item.parameters})
     plt.close("all")
-    monkeypatch.delenv(run.OUTPUT)
+    monkeypatch.delenv(places.OUTPUT)
 
 
 def edit(root, file, old, new):

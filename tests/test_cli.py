@@ -11,7 +11,8 @@ import sys
 import pytest
 
 from helpers import MODEL, PRETRAIN, PRUNE, TINY
-from lib import estimate, provenance, run, study
+from lib import estimate, provenance, study
+from lib.batch import places
 
 
 @pytest.fixture
@@ -20,8 +21,7 @@ def root(tmp_path, monkeypatch):
     shutil.copytree(study.ROOT / "params", tmp_path / "params")
     (tmp_path / "params" / "tiny.yaml").write_text(TINY)
     (tmp_path / "notebooks").symlink_to(study.ROOT / "notebooks")
-    for module in (study, run):
-        monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setattr(study, "ROOT", tmp_path)
     return tmp_path
 
 
@@ -54,7 +54,7 @@ def everything_below(folder):
 
 def store(name, digest, metrics=()):
     """A finished run of the tiny study with this hash."""
-    place = run.folder_of(study.load("tiny"), name)
+    place = places.folder_of(study.load("tiny"), name)
     place.mkdir(parents=True)
     (place / "result.json").write_text(json.dumps({
         "name": name, "step": name.split("/")[0], "hash": digest, "parameters": {}, "metrics": dict(metrics),
@@ -207,7 +207,7 @@ def test_a_dry_run_lists_what_is_left_and_how_long_it_takes_and_writes_nothing(r
 
 def test_a_dry_run_leaves_out_what_is_finished(root, command):
     store(PRETRAIN, true_hash(PRETRAIN))
-    place = run.folder_of(study.load("tiny"), PRETRAIN)
+    place = places.folder_of(study.load("tiny"), PRETRAIN)
     (place / "model-00001-of-00002.safetensors").touch()
     code, out, _ = command("tiny", "--dry-run")
     assert code == 0 and f"{len(listed()) - 1} of {len(listed())} runs" in out and PRETRAIN not in out
@@ -255,7 +255,7 @@ def test_the_estimate_follows_what_finished_runs_took(root, command, monkeypatch
     for seconds in (10_000.0, 100_000.0):
         shutil.rmtree(root / "outputs", ignore_errors=True)
         store(PRETRAIN, true_hash(PRETRAIN))
-        path = run.folder_of(loaded, PRETRAIN) / "result.json"
+        path = places.folder_of(loaded, PRETRAIN) / "result.json"
         path.write_text(path.read_text().replace('"seconds": 10.0', f'"seconds": {seconds}'))
         number, unit = command("tiny", "--dry-run")[1].splitlines()[0].split("about ")[1].split()[:2]
         minutes.append(float(number) * (60 if unit == "hours" else 1))
@@ -322,7 +322,7 @@ def test_verify_names_a_result_that_the_study_does_not_list(root, command):
 
 def test_verify_names_damaged_weights(root, command):
     store(PRETRAIN, true_hash(PRETRAIN))
-    place = run.folder_of(study.load("tiny"), PRETRAIN)
+    place = places.folder_of(study.load("tiny"), PRETRAIN)
     result = json.loads((place / "result.json").read_text())
     (place / "result.json").write_text(json.dumps({**result, "weights": {"model.safetensors": "0" * 64}}))
     assert command("verify", "tiny")[0] == 0  # most weights are not committed

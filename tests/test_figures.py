@@ -140,9 +140,9 @@ def test_labels_of_figure_3_do_not_cover_each_other():
 
 
 def test_a_picture_of_what_is_no_longer_measured_goes(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(figures.run, "ROOT", tmp_path)
-    monkeypatch.delenv(figures.run.OUTPUT, raising=False)
-    folder = figures.run.interactive_folder(SETTINGS, "figures")
+    monkeypatch.setattr(figures.study, "ROOT", tmp_path)
+    monkeypatch.delenv(figures.places.OUTPUT, raising=False)
+    folder = figures.places.interactive_folder(SETTINGS, "figures")
     folder.mkdir(parents=True)
     for name in ("figure3.png", "figure3.svg", "figure3.csv"):
         (folder / name).touch()

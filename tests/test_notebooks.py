@@ -13,6 +13,7 @@ import pytest
 
 from helpers import copy_project, work_in
 from lib import run, study
+from lib.batch import places
 
 PATHS = sorted((study.ROOT / "notebooks").glob("*.ipynb"))
 EXTRA_KEYS = "metadata.papermill cell.metadata.papermill cell.metadata.execution"
@@ -153,7 +154,7 @@ def said(path):
     ("20_claims", ["not measured at this profile", "C9", "figure5 has not been drawn", "SNR of training"])])
 def test_the_report_says_where_nothing_is_measured(root, notebook, says):
     run.report(study.load("tiny"), notebook)
-    text = said(run.folder_of(study.load("tiny"), "report") / f"{notebook}.ipynb")
+    text = said(places.folder_of(study.load("tiny"), "report") / f"{notebook}.ipynb")
     assert all(part in text for part in says), text
     if notebook == "20_claims":
         assert "not measured at this profile" in (root / "outputs/tiny/report/index.html").read_text()
@@ -161,7 +162,7 @@ def test_the_report_says_where_nothing_is_measured(root, notebook, says):
 
 def test_the_data_notebook_shows_what_a_png_costs(root):
     output = root / "00.ipynb"
-    run.papermill_run(run.notebook_file("00_data"), output, root, 1, {})
+    run.papermill_run(places.notebook_file("00_data"), output, root, 1, {})
     text = said(output)
     assert "5000 training and 1000 test images, 10 classes" in text and "symbols an image" in text
     pictures = [output for cell in cells(output) for output in cell["outputs"] if "image/png" in output.get("data", {})]

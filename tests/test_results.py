@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lib import InputError, estimate, provenance, results, run, study
+from lib import InputError, estimate, provenance, results, study
+from lib.batch import places
 
 PRETRAINED = {"accuracy_clean": 0.7, "accuracy_selecting_clean": 0.7, "accuracy_reporting_clean": 0.7}
 ORIGIN = {"commit": "0123456789abcdef", "device": "a processor", "seconds": 12.5}
@@ -15,8 +16,9 @@ ORIGIN = {"commit": "0123456789abcdef", "device": "a processor", "seconds": 12.5
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "ROOT", tmp_path)
-    monkeypatch.delenv(run.OUTPUT, raising=False)
+    shutil.copytree(study.ROOT / "params", tmp_path / "params")
+    monkeypatch.setattr(study, "ROOT", tmp_path)
+    monkeypatch.delenv(places.OUTPUT, raising=False)
     return tmp_path
 
 

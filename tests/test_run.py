@@ -43,6 +43,7 @@ from helpers import (
     write_notebook,
 )
 from lib import InputError, codec, data, evaluation, forks, job, provenance, results, run, study, training, vgg, weights
+from lib.batch import places
 
 # What a finished run leaves
 
@@ -183,7 +184,7 @@ def test_damaged_weights_upstream_are_refused_in_a_sentence(workspace, harm, cap
     (folder(PRUNE) / "result.json").unlink()
     shard = folder(PRETRAIN) / "model-00002-of-00002.safetensors"
     harm(shard)
-    assert run.damaged(folder(PRETRAIN)) == [shard.name]
+    assert places.damaged(folder(PRETRAIN)) == [shard.name]
     before = {path: path.stat().st_mtime_ns for path in workspace.rglob("*")}
     assert run.command(["tiny", PRUNE]) == 2
     assert f"{shard.name} is missing or damaged" in capfd.readouterr().err
@@ -193,7 +194,7 @@ def test_damaged_weights_upstream_are_refused_in_a_sentence(workspace, harm, cap
 def test_weights_are_not_missed_where_nothing_needs_them(workspace):
     for path in workspace.rglob("*.safetensors"):
         path.unlink()
-    assert results.pending("tiny") == [] and run.damaged(folder(PRETRAIN)) == []
+    assert results.pending("tiny") == [] and places.damaged(folder(PRETRAIN)) == []
 
 
 def test_an_asked_figure_brings_its_upstream_runs_and_no_others(empty):
@@ -261,14 +262,14 @@ def test_all_results_are_one_table(project):
 def test_a_notebook_that_fails_leaves_no_result_and_the_next_attempt_works(empty, failure):
     write_notebook(empty, "fails", "study, seed = None, None", (
         "import os, pathlib\n"
-        f"folder = pathlib.Path(os.environ['{run.OUTPUT}'])\n"
+        f"folder = pathlib.Path(os.environ['{places.OUTPUT}'])\n"
         "first = not (folder / 'tried').exists()\n"
         "(folder / 'tried').touch()\n"
         "(folder / 'result.json.unfinished').write_text('{\"first\": %s}' % str(first).lower())\n"
         f"if first:\n    {failure}"))
     with pytest.raises(Exception, match="planned|died"):
         execute(PRETRAIN, notebook="fails")
-    assert (folder(PRETRAIN) / "tried").exists() and not run.finished(folder(PRETRAIN))
+    assert (folder(PRETRAIN) / "tried").exists() and not places.finished(folder(PRETRAIN))
     assert not (folder(PRETRAIN) / "notebook.ipynb").exists()
     execute(PRETRAIN, notebook="fails")
     assert result(PRETRAIN) == {"first": False} and not list(folder(PRETRAIN).glob("*.unfinished"))
@@ -278,7 +279,7 @@ def test_a_failed_run_is_one_sentence_and_exit_code_1(empty, monkeypatch, capsys
     write_notebook(empty, "01_pretrain", "study, seed = None, None", "raise RuntimeError('planned')")
     assert call_run(monkeypatch, "tiny", PRETRAIN) == 1
     message = capsys.readouterr().err.strip().splitlines()[-1]
-    assert PRETRAIN in message and "RuntimeError: planned" in message and not run.finished(folder(PRETRAIN))
+    assert PRETRAIN in message and "RuntimeError: planned" in message and not places.finished(folder(PRETRAIN))
 
 
 @pytest.mark.parametrize("arguments, culprit", [
@@ -336,7 +337,7 @@ def test_a_run_killed_while_it_is_put_in_place_is_not_finished(empty, monkeypatc
         patch.setattr(os, "replace", killed)
         with pytest.raises(KeyboardInterrupt):
             execute(PRETRAIN)
-    assert not run.finished(folder(PRETRAIN))
+    assert not places.finished(folder(PRETRAIN))
     execute(PRETRAIN)
     assert result(PRETRAIN) == {"made": "now"}
 
@@ -347,7 +348,7 @@ def test_a_notebook_that_never_finishes_its_run_does_not_take_an_older_ones_resu
     (folder(PRETRAIN) / "result.json.unfinished").write_text('{"made": "before"}')
     with pytest.raises(OSError):
         execute(PRETRAIN)
-    assert not run.finished(folder(PRETRAIN))
+    assert not places.finished(folder(PRETRAIN))
 
 
 def test_a_run_that_another_process_has_just_finished_is_not_computed_again(empty, monkeypatch):
@@ -396,14 +397,14 @@ def test_a_run_broken_off_after_every_epoch_ends_with_the_numbers_of_an_unbroken
 
     monkeypatch.setattr(training, "_save", save_and_break)
     while not (folder(name) / "result.json.unfinished").exists():
-        assert attempts <= len(history) and not run.finished(folder(name))
+        assert attempts <= len(history) and not places.finished(folder(name))
         attempts += 1
         try:
             in_process(runs()[name], folder(name), monkeypatch)
         except Broken:
-            monkeypatch.delenv(run.OUTPUT)
+            monkeypatch.delenv(places.OUTPUT)
     assert attempts == len(history) + 1
-    run.put_in_place(folder(name))
+    places.put_in_place(folder(name))
     resumed = result(name)
     assert all(resumed[key] == unbroken[key] for key in ("metrics", "evaluation", "channels", "parameters", "hash"))
     assert pd.read_csv(folder(name) / "history.csv").drop(columns="seconds").equals(history)
@@ -440,12 +441,12 @@ def test_a_checkpoint_of_other_parameters_is_not_resumed(workspace, monkeypatch)
             in_process(runs()[MODEL], folder(MODEL), patch)
     change_study(workspace, "end_to_end: {epochs: 3", "end_to_end: {epochs: 1")
     in_process(runs()[MODEL], folder(MODEL), monkeypatch)
-    run.put_in_place(folder(MODEL))
+    places.put_in_place(folder(MODEL))
     assert pd.read_csv(folder(MODEL) / "history.csv").epoch.tolist() == [1]
     change_study(workspace, "end_to_end: {epochs: 1, lr: 0.01", "end_to_end: {epochs: 1, lr: 1.0e-9")
     losses = [pd.read_csv(folder(MODEL) / "history.csv").loss[0]]
     in_process(runs()[MODEL], folder(MODEL), monkeypatch)
-    run.put_in_place(folder(MODEL))
+    places.put_in_place(folder(MODEL))
     losses.append(pd.read_csv(folder(MODEL) / "history.csv").loss[0])
     assert losses[0] != losses[1]
 
@@ -479,7 +480,7 @@ def test_a_run_killed_in_the_middle_leaves_no_result_and_is_resumed(workspace, c
     for orphan in orphans:
         orphan.kill()
     assert len(family) > 1 and orphans == []
-    assert (folder(MODEL) / "checkpoint.pt").exists() and not run.finished(folder(MODEL))
+    assert (folder(MODEL) / "checkpoint.pt").exists() and not places.finished(folder(MODEL))
     assert [item.name for item in results.pending("tiny")] == [MODEL]
     execute(MODEL)
     said = capsys.readouterr()
@@ -505,7 +506,7 @@ def test_by_hand_what_the_study_has_computed_is_taken(workspace, monkeypatch):
     begun = job.start("end_to_end", "tiny", pool=2, ratio=0.5, bandwidth=64, snr_db=14.5, seed=0, variant="proposed")
     begun.network(), begun.baseline()
     begun.finish({"accuracy_clean": 1.0})
-    assert calls == [] and run.finished(begun.folder)
+    assert calls == [] and places.finished(begun.folder)
     assert {path: path.stat().st_mtime_ns for path in folder("").rglob("*")} == before
 
 
@@ -522,17 +523,17 @@ def test_by_hand_an_upstream_run_that_no_longer_fits_is_named(workspace, monkeyp
 def test_before_new_weights_the_earlier_result_goes(tmp_path, monkeypatch):
     for name in ("result.json", "model.safetensors"):
         (tmp_path / name).write_text("old")
-        (tmp_path / f"{name}{run.UNFINISHED}").write_text("new")
+        (tmp_path / f"{name}{places.UNFINISHED}").write_text("new")
 
     def killed(*_):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(run.os, "replace", killed)
-        run.put_in_place(tmp_path)
-    assert not run.finished(tmp_path)  # to do, and not damaged
-    run.put_in_place(tmp_path)
-    assert run.finished(tmp_path, weights=True) and {path.read_text() for path in tmp_path.iterdir()} == {"new"}
+        patch.setattr(places.os, "replace", killed)
+        places.put_in_place(tmp_path)
+    assert not places.finished(tmp_path)  # to do, and not damaged
+    places.put_in_place(tmp_path)
+    assert places.finished(tmp_path, weights=True) and {path.read_text() for path in tmp_path.iterdir()} == {"new"}
 
 
 def test_by_hand_a_large_study_names_the_command_that_computes_what_is_missing(empty, monkeypatch):
@@ -587,7 +588,7 @@ def test_other_schemes_are_refused_by_a_study_that_does_not_say_how_they_are_tra
 
 
 def test_a_notebooks_parameters_must_be_those_of_its_folder(empty, monkeypatch):
-    monkeypatch.setenv(run.OUTPUT, str(folder(PRUNE)))
+    monkeypatch.setenv(places.OUTPUT, str(folder(PRUNE)))
     with pytest.raises(InputError, match="pretrain/s0"):
         job.start("pretrain", "tiny", seed=0)
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from helpers import MODEL, NAMES, PNG, PRETRAIN, PRUNE, copy_project, work_in
-from lib import run, study, workers
+from lib import study, workers
+from lib.batch import places
 
 pytestmark = pytest.mark.slow
 
@@ -53,8 +54,8 @@ def test_what_rests_on_a_failed_run_is_left(tmp_path):
     assert done.returncode == 1
     assert "OSError: the disk is full" in done.stderr and f"{PRUNE}: failed" in done.stdout
     folder = root / "outputs" / "tiny"
-    assert run.finished(folder / PRETRAIN) and run.finished(folder / PNG)
-    assert not run.finished(folder / PRUNE) and not (folder / MODEL).exists()
+    assert places.finished(folder / PRETRAIN) and places.finished(folder / PNG)
+    assert not places.finished(folder / PRUNE) and not (folder / MODEL).exists()
 
 
 def test_when_the_time_is_up_no_run_begins(tmp_path):
@@ -76,8 +77,8 @@ def test_a_kill_ends_the_runs_too_and_the_same_command_goes_on(tmp_path):
     process.kill()
     process.wait()
     assert children and not psutil.wait_procs(children, timeout=5)[1]
-    assert not run.finished(root / "outputs/tiny" / PRETRAIN)
-    assert work(root, "tiny").returncode == 0 and run.finished(root / "outputs/tiny" / MODEL)
+    assert not places.finished(root / "outputs/tiny" / PRETRAIN)
+    assert work(root, "tiny").returncode == 0 and places.finished(root / "outputs/tiny" / MODEL)
 
 
 def test_no_run_begins_once_lib_has_been_edited(tmp_path, monkeypatch):

@@ -7,7 +7,8 @@
 import sys
 from pathlib import Path
 
-from lib import run, study
+from lib import study
+from lib.batch import places
 
 
 def write(profile: str) -> Path:
@@ -16,15 +17,15 @@ def write(profile: str) -> Path:
     from rocrate.rocrate import ROCrate
 
     settings = study.load(profile)
-    root, crate, ends = run.folder_of(settings, ""), ROCrate(), []
+    root, crate, ends = places.folder_of(settings, ""), ROCrate(), []
     crate.name = f"Joint device-edge inference over wireless links with pruning: the study {settings.name}"
     crate.description, crate.license = settings.about, "https://spdx.org/licenses/MIT"
     stored = {}
     for item in study.runs(settings):
-        folder = run.folder_of(settings, item.name)
-        if not run.finished(folder) or not folder.is_relative_to(root):  # step 1 of another study stays there
+        folder = places.folder_of(settings, item.name)
+        if not places.finished(folder) or not folder.is_relative_to(root):  # step 1 of another study stays there
             continue
-        result = run.read_result(folder)
+        result = places.read_result(folder)
         origin = result["provenance"]
         stored[item.name] = crate.add_file(folder / "result.json", f"{item.name}/result.json", properties={
             "name": item.name, "encodingFormat": "application/json"})

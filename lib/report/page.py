@@ -14,7 +14,8 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from lib import claims, results, run, study
+from lib import claims, results, study
+from lib.batch import places
 from lib.report import drawing
 
 HERE = Path(__file__).parent
@@ -30,10 +31,10 @@ QUOTES = {  # what the paper says of each figure
 
 def write(profile: str) -> Path:
     """Write the page of a study's results; returns its path."""
-    page = run.folder_of(study.load(profile), "report") / "index.html"
+    page = places.folder_of(study.load(profile), "report") / "index.html"
     page.parent.mkdir(parents=True, exist_ok=True)
     text = render(profile)
-    run.replace(page, lambda path: path.write_text(text))
+    places.replace(page, lambda path: path.write_text(text))
     return page
 
 
@@ -69,7 +70,7 @@ def _html(frame):
 
 def _notebook(settings, name):
     """The file name of an executed notebook of the report, beside the page; None if it is not there."""
-    file = run.folder_of(settings, "report") / f"{name}.ipynb"
+    file = places.folder_of(settings, "report") / f"{name}.ipynb"
     return file.name if file.exists() else None
 
 
@@ -78,10 +79,10 @@ def _cards(settings):
     again = set(results.of_other_weights(settings.source, downstream=True))
     cards = []
     for item in study.runs(settings):
-        folder = run.folder_of(settings, item.name)
-        if not run.finished(folder):
+        folder = places.folder_of(settings, item.name)
+        if not places.finished(folder):
             continue
-        result = run.read_result(folder)
+        result = places.read_result(folder)
         history, curve = folder / "history.csv", None
         if history.exists():
             curve = json.loads(pd.read_csv(history).to_json(orient="split", index=False))
@@ -93,7 +94,7 @@ def _cards(settings):
             "metrics": result["metrics"], "over_snr": sorted(over_snr.items()), "history": curve,
             "upstream": result["upstream"], "retrained_upstream": item.name in again, "hash": result["hash"],
             "provenance": {key: value for key, value in result["provenance"].items() if key != "code"},
-            "folder": Path(os.path.relpath(folder, run.folder_of(settings, "report"))).as_posix(),
+            "folder": Path(os.path.relpath(folder, places.folder_of(settings, "report"))).as_posix(),
             "notebook": item.notebook})
     return cards
 
@@ -111,7 +112,7 @@ def _origins(cards):
 
 def _figure(settings, table, stem, place):
     """What the template draws of one figure, from the CSV beside its picture; None where it was not drawn."""
-    file = run.folder_of(settings, "figures") / f"{stem}.csv"
+    file = places.folder_of(settings, "figures") / f"{stem}.csv"
     if not file.exists():
         return None
     rows = pd.read_csv(file)

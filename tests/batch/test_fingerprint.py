@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from helpers import AUTOENCODER, MODEL, NAMES, PLUS, PNG, PRETRAIN, PRUNE, change_study, folder, result, runs
-from lib import job, provenance, results, run, study
-from lib.batch import fingerprint
+from lib import job, provenance, results, study
+from lib.batch import fingerprint, places
 from lib.batch.definitions import Tree
 
 NOTEBOOKS = ("01_pretrain", "02_prune", "03_autoencoder", "04_end_to_end", "05_baselines")
@@ -144,10 +144,10 @@ def test_the_statements_that_are_hashed_make_the_numbers_by_themselves(workspace
     imports = "\n".join(f"from {path.rpartition('.')[0]} import {path.rpartition('.')[2]} as {local}"
                         if "." in path else f"import {path} as {local}" for local, path in module.imports.items())
     names = {"job": begun, "study": "tiny", **item.parameters}
-    monkeypatch.setenv(run.OUTPUT, str(place))
+    monkeypatch.setenv(places.OUTPUT, str(place))
     exec(imports + "\n" + "\n".join(map(ast.unparse, statements)), names)
-    run.put_in_place(place)
-    alone = run.read_result(place)
+    places.put_in_place(place)
+    alone = places.read_result(place)
     for part in ("metrics", "evaluation", "channels", "weights"):
         assert alone.get(part) == before.get(part), part
     if name != PNG:
@@ -231,9 +231,9 @@ def test_all_shipped_results_name_the_code_that_is_here():
     for profile in ("gpu", "quick"):
         settings = study.load(profile)
         for name, today in fingerprint.expected(settings, study.runs(settings)).items():
-            place = run.folder_of(settings, name)
-            if run.finished(place):
-                assert fingerprint.differences(run.read_result(place), today) == [], name
+            place = places.folder_of(settings, name)
+            if places.finished(place):
+                assert fingerprint.differences(places.read_result(place), today) == [], name
 
 
 def test_the_record_of_a_proof_names_commits_that_are_in_the_history():

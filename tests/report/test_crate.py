@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from lib import run, study
+from lib import study
 
 pytest.importorskip("rocrate")
 
@@ -13,7 +13,7 @@ def test_every_run_is_an_action_that_leads_from_its_upstream_results_to_its_own(
     from lib.report import crate
 
     shipped = study.ROOT / "outputs"
-    monkeypatch.setattr(run, "ROOT", tmp_path)
+    monkeypatch.setattr(study, "ROOT", tmp_path)
     (tmp_path / "outputs" / "quick").mkdir(parents=True)
     for file in shipped.glob("quick/*/*/result.json"):
         copy = tmp_path / "outputs" / file.relative_to(shipped)

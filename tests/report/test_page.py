@@ -13,7 +13,8 @@ from statistics import mean
 
 import pytest
 
-from lib import claims, results, run, study
+from lib import claims, results, study
+from lib.batch import places
 from lib.report import page
 
 
@@ -59,7 +60,7 @@ def data(text):
 
 def test_every_finished_run_has_a_card(data):
     loaded = study.load("quick")
-    finished = [item.name for item in study.runs(loaded) if run.finished(run.folder_of(loaded, item.name))]
+    finished = [item.name for item in study.runs(loaded) if places.finished(places.folder_of(loaded, item.name))]
     assert finished and [card["name"] for card in data["runs"]] == finished
 
 
@@ -134,19 +135,19 @@ def test_the_same_results_make_the_same_bytes(text):
 
 def test_a_result_cannot_end_the_script_that_holds_it(monkeypatch):
     loaded = study.load("quick")
-    stored = run.read_result
+    stored = places.read_result
 
     def hostile(folder):
         result = stored(folder)
         result["provenance"]["device"] = "</script><script>alert(1)</script>"
         return result
 
-    monkeypatch.setattr(run, "read_result", hostile)
+    monkeypatch.setattr(places, "read_result", hostile)
     assert "<script>alert" not in page.render(loaded.name)
 
 
 def test_a_study_without_results_has_a_page(tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "ROOT", tmp_path)
+    monkeypatch.setattr(study, "ROOT", tmp_path)
     path = page.write("quick")
     assert path == tmp_path / "outputs" / "quick" / "report" / "index.html"
     assert "0 of 45 runs are finished" in " ".join(path.read_text().split())
