@@ -146,7 +146,7 @@ function fill(card, run) {
         ["threads", origin.threads], ["wall time", origin.seconds + " s"],
         ["peak memory", origin.peak_memory_mib && number(origin.peak_memory_mib) + " MiB"], ["finished", origin.end],
         ["commit", (origin.commit ?? "unknown") + (origin.uncommitted_changes ? ", with uncommitted changes" : "")],
-        ["code hash", run.hash],
+        ["code hash", run.code], ["hash in result.json", run.hash],
         ["versions", Object.entries(origin.versions ?? {}).map(pair => pair.join(" ")).join(", ")],
         ["upstream", run.retrained_upstream ? "rests on a re-trained upstream model" : ""],
         ["used in", run.figures.join(", ")], ["files", files],
@@ -185,7 +185,7 @@ for (const [name, of] of Object.entries(choices)) {
     ...values.map(value => element("option", {value}, String(value))))));
 }
 form.append(element("button", {type: "reset"}, "all runs"));
-const words = run => [run.name, run.provenance.device, run.provenance.commit, run.hash, run.notebook].join(" ").toLowerCase();
+const words = run => [run.name, run.provenance.device, run.provenance.commit, run.hash, run.code, run.notebook].join(" ").toLowerCase();
 
 let shown = 25;
 function search(first) {

@@ -15,7 +15,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from lib import claims, results, study
-from lib.batch import places
+from lib.batch import fingerprint, places
 from lib.report import drawing
 
 HERE = Path(__file__).parent
@@ -93,6 +93,7 @@ def _cards(settings):
             "name": item.name, "step": item.step, "figures": sorted(item.figures), "parameters": result["parameters"],
             "metrics": result["metrics"], "over_snr": sorted(over_snr.items()), "history": curve,
             "upstream": result["upstream"], "retrained_upstream": item.name in again, "hash": result["hash"],
+            "code": (fingerprint.stored(result) or [[None]])[-1][-1],  # of its notebook and what that rests on
             "provenance": {key: value for key, value in result["provenance"].items() if key != "code"},
             "folder": Path(os.path.relpath(folder, places.folder_of(settings, "report"))).as_posix(),
             "notebook": item.notebook})

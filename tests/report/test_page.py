@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections import defaultdict
@@ -14,7 +15,7 @@ from statistics import mean
 import pytest
 
 from lib import claims, results, study
-from lib.batch import places
+from lib.batch import fingerprint, places
 from lib.report import page
 
 
@@ -69,6 +70,7 @@ def test_a_card_says_what_its_result_says(data):
         result = json.loads((study.ROOT / "outputs" / "quick" / card["name"] / "result.json").read_text())
         assert card["parameters"] == result["parameters"] and card["metrics"] == result["metrics"]
         assert [card["hash"], card["upstream"]] == [result["hash"], result["upstream"]]
+        assert card["code"] == fingerprint.stored(result)[-1][2]
         origin = ("seed", "device", "threads", "commit", "seconds")
         assert [card["provenance"][key] for key in origin] == [result["provenance"][key] for key in origin]
 
@@ -147,6 +149,7 @@ def test_a_result_cannot_end_the_script_that_holds_it(monkeypatch):
 
 
 def test_a_study_without_results_has_a_page(tmp_path, monkeypatch):
+    shutil.copytree(study.ROOT / "params", tmp_path / "params")
     monkeypatch.setattr(study, "ROOT", tmp_path)
     path = page.write("quick")
     assert path == tmp_path / "outputs" / "quick" / "report" / "index.html"
