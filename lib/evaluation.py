@@ -1,14 +1,20 @@
 """Accuracy, over SNR and over independent noise draws (Sec. III-A)."""
 
+import base64
+from collections.abc import Callable, Sequence
+
+import numpy as np
 import pandas as pd
 import torch
+from torch import nn
 
 from lib.data import balanced_halves
-from lib.training import CPU
+from lib.training import CPU, Engine
 
 
 @torch.inference_mode()
-def forward(module, inputs, prepare=torch.Tensor.float, batch_size=None, engine=CPU):
+def forward(module: nn.Module, inputs: torch.Tensor, prepare: Callable = torch.Tensor.float,
+            batch_size: int | None = None, engine: Engine = CPU) -> torch.Tensor:
     """The module's outputs for all inputs, in evaluation mode and float32; the mode of its parts is left as it was."""
     training = [part for part in module.modules() if part.training]
     module = engine.place(module).eval()
@@ -21,59 +27,86 @@ def forward(module, inputs, prepare=torch.Tensor.float, batch_size=None, engine=
     return torch.cat(outputs).float()
 
 
-def accuracy(model, images, labels, prepare, batch_size=None, engine=CPU):
+def right(model: nn.Module, images: torch.Tensor, labels: torch.Tensor, prepare: Callable,
+          batch_size: int | None = None, engine: Engine = CPU) -> torch.Tensor:
+    """Which images [N, ...] have their label as their largest logit: bool [N]."""
+    return forward(model, images, prepare, batch_size, engine).argmax(1).cpu() == labels
+
+
+def accuracy(model: nn.Module, images: torch.Tensor, labels: torch.Tensor, prepare: Callable,
+             batch_size: int | None = None, engine: Engine = CPU) -> float:
     """The share of images [N, ...] whose largest logit is their label."""
-    return (forward(model, images, prepare, batch_size, engine).argmax(1).cpu() == labels).float().mean().item()
+    return right(model, images, labels, prepare, batch_size, engine).float().mean().item()
 
 
-def accuracy_by_half(model, images, labels, prepare, batch_size=None, engine=CPU):
-    """Clean accuracy over all images, the half that selects models and the half that reports (a dict)."""
-    right = forward(model, images, prepare, batch_size, engine).argmax(1).cpu() == labels
+def score(correct: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
+    """Accuracy over all images, over the half that selects models and over the half that reports, of bool [N]."""
     selects = balanced_halves(labels)
-    return {"accuracy_clean": right.float().mean().item(),
-            "accuracy_selecting_clean": right[selects].float().mean().item(),
-            "accuracy_reporting_clean": right[~selects].float().mean().item()}
+    return {"accuracy": correct.float().mean().item(),
+            "accuracy_selecting": correct[selects].float().mean().item(),
+            "accuracy_reporting": correct[~selects].float().mean().item()}
+
+
+def point(snr_db: float, draw: int, correct: torch.Tensor, labels: torch.Tensor, classes: int) -> dict:
+    """A row of an evaluation: `score`, the right answers by class (counts, as text), and which images were right."""
+    by_class = torch.bincount(labels[correct], minlength=classes).tolist()
+    return {"snr_db": snr_db, "draw": draw, **score(correct, labels),
+            "right_by_class": " ".join(map(str, by_class)), "right": pack(correct)}
+
+
+def pack(correct: torch.Tensor) -> str:
+    """Bool [N] as text, eight images a byte in base64: with it two models can be compared image by image."""
+    return base64.b64encode(np.packbits(correct.numpy()).tobytes()).decode()
+
+
+def unpack(text: str, images: int) -> torch.Tensor:
+    """The inverse of `pack` for this number of images."""
+    bits = np.unpackbits(np.frombuffer(base64.b64decode(text), np.uint8), count=images)
+    return torch.from_numpy(bits.astype(bool))
+
+
+def right_images(points: pd.DataFrame, snr_db: float) -> dict[str, str]:
+    """Of an evaluation table: which images were right without noise and, in the first noise draw, at an SNR."""
+    first = points[points.draw == 0].set_index("snr_db").right.dropna()
+    names = {"clean": float("inf"), "at_snr": snr_db}
+    return {name: first[snr] for name, snr in names.items() if snr in first.index}
 
 
 @torch.inference_mode()
-def over_snr(transmit, receive, channel, images, labels, prepare, snrs_db, draws, batch_size=None, engine=CPU):
-    """Accuracy for each SNR and noise draw; `transmit` runs once an image for all of them.
+def over_snr(transmit: Callable, receive: Callable, channel: nn.Module, images: torch.Tensor, labels: torch.Tensor,
+             prepare: Callable, snrs_db: Sequence[float], draws: int, batch_size: int | None = None,
+             engine: Engine = CPU) -> pd.DataFrame:
+    """Accuracy for each SNR and noise draw, a row (`point`) each; `transmit` runs once an image for all of them.
 
     `transmit(float images)` gives channel symbols, `receive(symbols)` applies `channel` (an AWGN, whose
     `snr_db` is set) and gives logits. A draw sees the same noise at every SNR and in every model, up to its
     strength, so differences between models are paired. Without noise (SNR inf) one draw is enough.
-    Returns one row per SNR and draw: `accuracy` over all images, over the half that selects models and over the
-    half that reports, and the right answers by class (counts, as text). Raises ValueError in training mode.
+    Raises ValueError in training mode.
     """
     for function in (transmit, receive):
         owner = getattr(function, "__self__", function)
-        if isinstance(owner, torch.nn.Module) and any(module.training for module in owner.modules()):
+        if isinstance(owner, nn.Module) and any(module.training for module in owner.modules()):
             raise ValueError("The model must be in evaluation mode: batch norm would mix the test images.")
-    selects, classes = balanced_halves(labels), int(labels.max()) + 1
     trained_snr_db = channel.snr_db
-    right = {(snr, draw): [] for snr in snrs_db for draw in range(draws if snr < float("inf") else 1)}
+    correct = {(snr, draw): [] for snr in snrs_db for draw in range(draws if snr < float("inf") else 1)}
     batch_size = batch_size or engine.batch_size
     with torch.random.fork_rng(devices=[engine.device] if engine.device.type == "cuda" else []):
         for number, batch in enumerate(images.split(batch_size)):
             truth = labels[number * batch_size:][:batch_size]
             with engine.autocast():
                 symbols = transmit(prepare(batch.to(engine.device)))
-                for snr, draw in right:
+                for snr, draw in correct:
                     channel.snr_db = snr
                     torch.manual_seed(1_000_003 * (draw + 1) + number)
-                    right[snr, draw].append(receive(symbols).argmax(1).cpu() == truth)
+                    correct[snr, draw].append(receive(symbols).argmax(1).cpu() == truth)
     channel.snr_db = trained_snr_db
-    rows = []
-    for (snr, draw), parts in right.items():
-        correct = torch.cat(parts)
-        rows.append({"snr_db": snr, "draw": draw, "accuracy": correct.float().mean().item(),
-                     "accuracy_selecting": correct[selects].float().mean().item(),
-                     "accuracy_reporting": correct[~selects].float().mean().item(),
-                     "right_by_class": " ".join(map(str, torch.bincount(labels[correct], minlength=classes).tolist()))})
-    return pd.DataFrame(rows)
+    classes = int(labels.max()) + 1
+    return pd.DataFrame([point(snr, draw, torch.cat(parts), labels, classes)
+                         for (snr, draw), parts in correct.items()])
 
 
-def turned_wrong(pipeline, images, labels, prepare, snr_db, count=400, engine=CPU):
+def turned_wrong(pipeline: nn.Module, images: torch.Tensor, labels: torch.Tensor, prepare: Callable, snr_db: float,
+                 count: int = 400, engine: Engine = CPU) -> tuple[list[int], list[int]]:
     """Of `count` images, evenly spaced, those right without noise and wrong at `snr_db`: (indices, what was read)."""
     tried = torch.linspace(0, len(images) - 1, min(count, len(images))).long()
     trained_snr_db, answers = pipeline.link.channel.snr_db, []

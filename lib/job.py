@@ -70,8 +70,10 @@ class Job(Stage):
 
     def finish(self, metrics: dict, *, history: pd.DataFrame | None = None, evaluation: pd.DataFrame | None = None,
                weights: weights.State | None = None, channels: list[int] | None = None,
-               half: bool = False) -> pd.DataFrame:
+               half: bool = False, right: dict[str, str] | None = None) -> pd.DataFrame:
         """Store metrics (numbers), learning curves and evaluation (tables) and weights (a state dict).
+
+        `right` says which test images were right, by `evaluation.pack`: `clean`, and `at_snr` at the run's own SNR.
 
         Under papermill the result waits for the notebook to end; by hand it is final at once, and checkpoints go.
         """
@@ -86,7 +88,7 @@ class Job(Stage):
             "hash": fingerprint.digest(str(self.made_by)), "made_by": self.made_by,
             "parameters": study.resolved(self.study, self.run), "upstream": self.run.upstream,
             "upstream_weights": self.upstream_weights(), "channels": channels, "metrics": metrics,
-            "evaluation": [] if evaluation is None else evaluation.to_dict("records"),
+            "evaluation": [] if evaluation is None else evaluation.to_dict("records"), "right": right or {},
             **({} if weights is None else {"weights": places.weight_files(self.folder, ending)}),
             "provenance": provenance.record(self, 0 if history is None else history.seconds.sum())}
         write_json(self.folder / f"result.json{ending}", result)

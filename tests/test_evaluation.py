@@ -2,6 +2,7 @@
 
 import math
 
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -88,8 +89,24 @@ def test_accuracy_is_the_share_of_right_answers():
 
 def test_accuracy_by_half_counts_each_half_alone():
     assert balanced_halves(TRUTH).nonzero().flatten().tolist() == [0, 2, 4, 6]
-    assert evaluation.accuracy_by_half(constant_answers(ANSWERS), NUMBERED, TRUTH, torch.Tensor.float) == {
-        "accuracy_clean": 0.5, "accuracy_selecting_clean": 0.75, "accuracy_reporting_clean": 0.25}
+    right = evaluation.right(constant_answers(ANSWERS), NUMBERED, TRUTH, torch.Tensor.float)
+    assert evaluation.score(right, TRUTH) == {
+        "accuracy": 0.5, "accuracy_selecting": 0.75, "accuracy_reporting": 0.25}
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 1000])
+def test_which_images_were_right_comes_back_from_its_text(count):
+    right = torch.rand(count) < 0.6
+    text = evaluation.pack(right)
+    assert torch.equal(evaluation.unpack(text, count), right) and len(text) <= 4 * -(-count // 24)
+
+
+def test_the_images_that_were_right_are_those_without_noise_and_of_the_first_draw_at_the_snr():
+    texts = {(snr, draw): f"{snr:g}, draw {draw}" for snr in (0.0, 10.0) for draw in (0, 1)}
+    texts[float("inf"), 0] = "none"
+    points = pd.DataFrame([{"snr_db": snr, "draw": draw, "right": text} for (snr, draw), text in texts.items()])
+    assert evaluation.right_images(points, 10.0) == {"clean": "none", "at_snr": "10, draw 0"}
+    assert evaluation.right_images(points[points.snr_db < 1], 10.0) == {}
 
 
 # Over SNR

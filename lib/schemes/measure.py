@@ -10,14 +10,15 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from lib import baselines, codec, digital, evaluation, flops, pruning, vgg
-from lib.data import balanced_halves
+from lib import codec, evaluation, flops, pruning, vgg
+from lib.schemes import bottlenet as learned, deepjscc, features as coding, pictures, rates
 
 NAMES = {"png": "PNG", "jpeg": "JPEG", "webp": "WebP", "bottlenet": "BottleNet", "bottlenet_plus": "BottleNet++",
          "jalad": "JALAD", "two_step": "Two-step pruning", "deepjscc": "DeepJSCC image", "separation": "Separation"}
+Measured = tuple[dict, pd.DataFrame, pd.DataFrame | None]
 
 
-def measure(job):
+def measure(job) -> Measured:
     """Run the scheme that the job names (lib.study has checked its parameters)."""
     scheme = job.run.parameters["scheme"]
     function = {"png": picture, "jpeg": picture, "webp": picture, "bottlenet": bottlenet, "jalad": jalad,
@@ -26,21 +27,21 @@ def measure(job):
     return {"scheme": NAMES[scheme], **metrics}, points, history
 
 
-def picture(job, scheme, snr_db, level=None, **_):
+def picture(job, scheme: str, snr_db: float, level: int | None = None, **_) -> Measured:
     """The image as a file at capacity, without JPEG's header; the whole network on the edge, none on the device."""
     images = job.data
-    size, header, decoded = digital.image_bytes(images.test_images, scheme.upper(), level)
+    size, header, decoded = pictures.image_bytes(images.test_images, scheme.upper(), level)
     logits = evaluation.forward(job.network(), decoded, images.normalise, engine=job.engine)
     metrics, points, _ = _digital(job, logits, 8 * (size - header), snr_db, device_macs=0)
     return {**metrics, "symbols_with_header": _symbols(job, 8 * size, snr_db)}, points, None
 
 
-def jalad(job, pool, level, snr_db, **_):
+def jalad(job, pool: int, level: int, snr_db: float, **_) -> Measured:
     """JALAD [5]: the unpruned split's features, quantised to `level` bits and entropy coded."""
     return _coded_features(job, job.network(), pool, level, snr_db, None)
 
 
-def two_step(job, pool, level, snr_db, ratio, **_):
+def two_step(job, pool: int, level: int, snr_db: float, ratio: float, **_) -> Measured:
     """Two-step pruning [14]: pruned for computation (upstream), then the split layer for transmission."""
     images, network = job.data, job.network()
     chosen = torch.randperm(len(images.train_images), generator=torch.Generator().manual_seed(job.seed))
@@ -49,7 +50,7 @@ def two_step(job, pool, level, snr_db, ratio, **_):
                for part in chosen[:job.study.prune.score_images].split(250)]
     scores = pruning.taylor_scores(job.engine.place(network), batches, pool)
     count = int(job.study.baselines.split_layer_ratio * vgg.channels_at(network, pool))
-    network = digital.prune_split_layer(network, pool, scores, count)
+    network = coding.prune_split_layer(network, pool, scores, count)
     history = job.fit(network, images.train_images, images.train_labels, F.cross_entropy, job.study.prune.training,
                       prepare=images.normalise, augmented=True)
     return _coded_features(job, network, pool, level, snr_db, history)
@@ -60,16 +61,16 @@ def _coded_features(job, network, pool, level, snr_db, history):
     learning = _evenly(images.train_images, job.study.baselines.learning_images)
     known = evaluation.forward(device, images.train_images[learning], images.normalise, engine=job.engine)
     features = evaluation.forward(device, images.test_images, images.normalise, engine=job.engine)
-    received, bits = digital.jalad(features, level, known)
+    received, bits = coding.jalad(features, level, known)
     metrics, points, _ = _digital(job, evaluation.forward(edge, received, engine=job.engine), bits.mean().item(),
                                   snr_db, flops.count_macs(device, (3, 32, 32)))
     return metrics, points, history
 
 
-def bottlenet(job, pool, level, snr_db, **_):
+def bottlenet(job, pool: int, level: int, snr_db: float, **_) -> Measured:
     """BottleNet [6] with `level` reduced channels; symbols with and without JPEG's header, which never changes."""
     network, images = job.network(), job.data
-    link = baselines.BottleNet(pool, vgg.channels_at(network, pool), level, job.study.baselines.jpeg_quality)
+    link = learned.BottleNet(pool, vgg.channels_at(network, pool), level, job.study.baselines.jpeg_quality)
     pipeline = codec.Pipeline(network, pool, link)
     history = _train(job, pipeline)
     latent = evaluation.forward(torch.nn.Sequential(pipeline.device_half, link.encoder), images.test_images,
@@ -82,16 +83,16 @@ def bottlenet(job, pool, level, snr_db, **_):
     return {**metrics, "symbols_with_header": _symbols(job, whole, snr_db)}, points, history
 
 
-def jscc(job, scheme, bandwidth, snr_db, pool=None, **_):
+def jscc(job, scheme: str, bandwidth: int, snr_db: float, pool: int | None = None, **_) -> Measured:
     """BottleNet++ [7], or the image itself through DeepJSCC [8]: analogue symbols over our channel."""
     network, images = job.network(), job.data
     if scheme == "deepjscc":
-        link = baselines.image_link(bandwidth, snr_db, job.study.baselines.image_gdn)
-        pipeline, shape, macs = baselines.ImagePipeline(network, link), (3, 32, 32), 0
+        link = deepjscc.image_link(bandwidth, snr_db, job.study.baselines.image_gdn)
+        pipeline, shape, macs = deepjscc.ImagePipeline(network, link), (3, 32, 32), 0
         first = [job.fit(link, images.train_images, None, F.mse_loss, job.study.baselines.image, stage="-image",
                          prepare=images.normalise, augmented=True).assign(phase=0)]
     else:
-        link = baselines.bottlenet_plus(pool, vgg.channels_at(network, pool), bandwidth, snr_db)
+        link = learned.bottlenet_plus(pool, vgg.channels_at(network, pool), bandwidth, snr_db)
         pipeline = codec.Pipeline(network, pool, link)
         shape, macs, first = pipeline.feature_shape(), flops.count_macs(pipeline.device_half, (3, 32, 32)), []
     history = pd.concat([*first, _train(job, pipeline)], ignore_index=True)
@@ -103,7 +104,7 @@ def jscc(job, scheme, bandwidth, snr_db, pool=None, **_):
              "accuracy_at_snr": points[points.snr_db == snr_db].accuracy.mean()}, points, history)
 
 
-def separation(job, pool, ratio, bandwidth, snr_db, **_):
+def separation(job, pool: int, ratio: float, bandwidth: int, snr_db: float, **_) -> Measured:
     """Our pruned split's features, quantised and sent at capacity for each SNR in turn, known in advance.
 
     A row of the evaluation is a design of its own for that SNR, right from there on and chance below: of the codes
@@ -122,7 +123,7 @@ def separation(job, pool, ratio, bandwidth, snr_db, **_):
 
     rows = []
     for design in job.study.snrs_db(snr_db):
-        code = max(digital.feature_codes(known, bandwidth, design), key=accuracy, default=None)
+        code = max(coding.feature_codes(known, bandwidth, design), key=accuracy, default=None)
         logits = None if code is None else evaluation.forward(edge, code(features)[0], engine=job.engine)
         rows.append(_point(job, logits, design))
     points = pd.DataFrame(rows)
@@ -138,7 +139,7 @@ def _evenly(images, count):
 
 def _train(job, pipeline):
     images, spec = job.data, job.study.baselines
-    return baselines.train_in_phases(job.fit, pipeline, images.train_images, images.train_labels, spec.frozen,
+    return learned.train_in_phases(job.fit, pipeline, images.train_images, images.train_labels, spec.frozen,
                                      spec.everything, prepare=images.normalise, augmented=True)
 
 
@@ -151,7 +152,7 @@ def _digital(job, logits, bits, snr_db, device_macs):
 
 
 def _symbols(job, bits, snr_db, finite=False):
-    return int(digital.symbols_for_bits(math.ceil(bits), snr_db, finite, job.study.baselines.block_error))
+    return int(rates.symbols_for_bits(math.ceil(bits), snr_db, finite, job.study.baselines.block_error))
 
 
 def _point(job, logits, snr_db):
@@ -159,9 +160,5 @@ def _point(job, logits, snr_db):
     labels, classes = job.data.test_labels, job.study.classes
     if logits is None:
         chance = {name: 1 / classes for name in ("accuracy", "accuracy_selecting", "accuracy_reporting")}
-        return {"snr_db": snr_db, "draw": 0, **chance, "right_by_class": None}
-    right, selects = logits.argmax(1).cpu() == labels, balanced_halves(labels)
-    return {"snr_db": snr_db, "draw": 0, "accuracy": right.float().mean().item(),
-            "accuracy_selecting": right[selects].float().mean().item(),
-            "accuracy_reporting": right[~selects].float().mean().item(),
-            "right_by_class": " ".join(map(str, torch.bincount(labels[right], minlength=classes).tolist()))}
+        return {"snr_db": snr_db, "draw": 0, **chance, "right_by_class": None, "right": None}
+    return evaluation.point(snr_db, 0, logits.argmax(1).cpu() == labels, labels, classes)

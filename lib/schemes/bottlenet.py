@@ -1,9 +1,10 @@
-"""The learned schemes of Fig. 3 that are not the paper's: BottleNet [6], BottleNet++ [7], DeepJSCC [8].
+"""BottleNet [6] and BottleNet++ [7], the learned schemes of the paper's Figure 3.
 
 Each has the interface of codec.Link, so that codec.Pipeline, training.fit and evaluation take it.
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -11,23 +12,25 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lib import InputError, digital
-from lib.codec import GDN, SYMBOLS_PER_CHANNEL, Link, Pipeline
+from lib import InputError
+from lib.codec import Link, Pipeline
+from lib.geometry import SYMBOLS_PER_CHANNEL
+from lib.schemes import features, pictures
 
 
 class NoisePlane(nn.Module):
     """Append σ of the channel as a constant plane: [N, C, H, W] to [N, C + 1, H, W] [7]."""
 
-    def __init__(self, channel):
+    def __init__(self, channel: nn.Module):
         super().__init__()
         self.channel = channel
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         sigma = 10 ** (-self.channel.snr_db / 20)
         return torch.cat([x, x.new_full((len(x), 1, *x.shape[2:]), sigma)], 1)
 
 
-def bottlenet_plus(pool, channels, bandwidth, snr_db):
+def bottlenet_plus(pool: int, channels: int, bandwidth: int, snr_db: float) -> Link:
     """BottleNet++ [7] for a map of `channels` channels: a Link of exactly `bandwidth` real symbols.
 
     Encoder: noise plane, convolution, batch norm, sigmoid. Decoder: convolution, batch norm, ReLU; it sees no
@@ -69,39 +72,40 @@ class JPEG(nn.Module):
 
     capturable = False  # by a CUDA graph: pictures are coded on the CPU
 
-    def __init__(self, quality=20):
+    def __init__(self, quality: int = 20):
         super().__init__()
         self.quality = quality
 
-    def forward(self, latent):
+    def forward(self, latent: torch.Tensor) -> torch.Tensor:
         return latent + (self._code(latent)[1] - latent).detach()
 
-    def sizes(self, latent):
+    def sizes(self, latent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Bytes of each image of the latent, int64 [N]: (whole files, entropy-coded data only), range included."""
         files, _ = self._code(latent)
         whole = torch.tensor([len(file) for file in files]) + 4  # bytes of the range
-        return whole, whole - digital.jpeg_header_bytes(files[0])
+        return whole, whole - pictures.jpeg_header_bytes(files[0])
 
     def _code(self, latent):
         """(files, latent restored from them)"""
         low, high = (extreme((1, 2, 3), keepdim=True).half().float() for extreme in (latent.amin, latent.amax))
-        pictures = tile(digital.quantise(latent.float(), 8, low, high)[0]).cpu().numpy()
-        files, decoded = zip(*(digital.code_picture(p, "JPEG", self.quality) for p in pictures), strict=True)
+        greys = tile(features.quantise(latent.float(), 8, low, high)[0]).cpu().numpy()
+        coded = [pictures.code_picture(grey, "JPEG", self.quality) for grey in greys]
+        files, decoded = zip(*coded, strict=True)
         levels = untile(torch.from_numpy(np.stack(decoded)), latent.shape[1:]).to(latent.device)
         return files, (low + levels / 255 * (high - low)).to(latent.dtype)
 
 
-def tile(maps):
+def tile(maps: torch.Tensor) -> torch.Tensor:
     """Lay channels [N, C, h, w] out as pictures [N, rows·h, columns·w], about square, filled up with zeros."""
     columns = math.ceil(math.sqrt(maps.shape[1]))
     maps = F.pad(maps, (0, 0, 0, 0, 0, -maps.shape[1] % columns))
     return maps.unflatten(1, (-1, columns)).transpose(2, 3).flatten(3).flatten(1, 2)
 
 
-def untile(pictures, shape):
+def untile(tiled: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
     """The inverse of `tile` for channels of this shape (C, h, w)."""
     channels, height, width = shape
-    return pictures.unflatten(2, (-1, width)).unflatten(1, (-1, height)).transpose(2, 3).flatten(1, 2)[:, :channels]
+    return tiled.unflatten(2, (-1, width)).unflatten(1, (-1, height)).transpose(2, 3).flatten(1, 2)[:, :channels]
 
 
 class BottleNet(Link):
@@ -112,7 +116,7 @@ class BottleNet(Link):
     with the bytes from `channel.sizes(encode(features))`. Raises InputError for an impossible `reduced`.
     """
 
-    def __init__(self, pool, channels, reduced, quality=20):
+    def __init__(self, pool: int, channels: int, reduced: int, quality: int = 20):
         if not 1 <= reduced <= channels:
             raise InputError(f"BottleNet reduces {channels} channels to 1 to {channels}, not {reduced}.")
         stride = 1 if pool == 5 else 2
@@ -125,43 +129,13 @@ class BottleNet(Link):
         super().__init__(encoder, decoder, snr_db=None)
         self.channel = JPEG(quality)
 
-    def encode(self, features):
+    def encode(self, features: torch.Tensor) -> torch.Tensor:
         """What JPEG codes, [N, reduced, h, w]; a digital channel has no power constraint."""
         return self.encoder(features)
 
 
-def image_link(bandwidth, snr_db, gdn=True):
-    """DeepJSCC [8] for 32×32 images: a Link of `bandwidth` real symbols, normalised images to normalised images.
-
-    Five 5×5 convolutions (16, 32, 32, 32, c filters, the first two with stride 2) and their mirror image, each
-    with GDN and PReLU except the last, which is linear; [8] has no GDN, and a sigmoid at the end.
-    Raises InputError unless the bandwidth is a multiple of 64.
-    """
-    if bandwidth < 1 or bandwidth % 64:
-        raise InputError(f"DeepJSCC sends a positive multiple of 64 symbols (64, 128, 192, …), not {bandwidth}.")
-
-    def block(inputs, outputs, stride, inverse):
-        kernel = {"kernel_size": 5, "stride": stride, "padding": 2}
-        convolution = (nn.ConvTranspose2d(inputs, outputs, output_padding=stride - 1, **kernel) if inverse
-                       else nn.Conv2d(inputs, outputs, **kernel))
-        return [convolution, GDN(outputs, inverse) if gdn else nn.Identity(), nn.PReLU()]
-
-    widths = (3, 16, 32, 32, 32, bandwidth // 64)
-    layers = list(zip(widths, widths[1:], (2, 2, 1, 1, 1), strict=False))
-    encoder = [module for i, o, stride in layers for module in block(i, o, stride, inverse=False)]
-    decoder = [module for i, o, stride in reversed(layers) for module in block(o, i, stride, inverse=True)]
-    return Link(nn.Sequential(*encoder), nn.Sequential(*decoder[:-2]), snr_db)
-
-
-class ImagePipeline(Pipeline):
-    """The image itself through a link, then the whole network on the edge: normalised images to logits."""
-
-    def __init__(self, network, link):
-        nn.Module.__init__(self)
-        self.device_half, self.edge_half, self.link = nn.Identity(), network, link
-
-
-def train_in_phases(fit, pipeline, images, labels, frozen, everything, **options):
+def train_in_phases(fit: Callable, pipeline: Pipeline, images: torch.Tensor, labels: torch.Tensor, frozen, everything,
+                    **options) -> pd.DataFrame:
     """Train the link inside a frozen network by the schedule `frozen`, then all of it by `everything` ([7]).
 
     Cross-entropy; `fit` is `Job.fit` and takes the `options`. Frozen weights still see batch norm in training
