@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 
-def normalize_power(x, power=1.0):
+def normalize_power(x: torch.Tensor, power: float = 1.0) -> torch.Tensor:
     """Scale each image's symbols to mean square `power` (the constraint of Sec. II-A, met with equality).
 
     [N, ...] to the same shape; an all-zero image stays zero.
@@ -25,14 +25,14 @@ class AWGN(nn.Module):
     The noise comes from torch's global generator, in training and in evaluation alike.
     """
 
-    def __init__(self, snr_db):
+    def __init__(self, snr_db: float):
         super().__init__()
         self.snr_db = snr_db
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + 10 ** (-self.snr_db / 20) * torch.randn_like(x)
 
 
-def capacity(snr_db):
+def capacity(snr_db: float) -> float:
     """C = ½·log2(1 + P/σ²), in bits per real symbol (Sec. II-A)."""
     return 0.5 * math.log2(1 + 10 ** (snr_db / 10))

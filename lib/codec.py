@@ -32,7 +32,7 @@ class GDN(nn.Module):
     β ≥ 1e-6 and γ ≥ 0 hold during training (Ballé et al., 2015).
     """
 
-    def __init__(self, channels, inverse=False):
+    def __init__(self, channels: int, inverse: bool = False):
         super().__init__()
         self.inverse = inverse
         self.beta_root = nn.Parameter((torch.ones(channels) + PEDESTAL).sqrt())
@@ -41,16 +41,16 @@ class GDN(nn.Module):
         self.register_buffer("gamma_bound", torch.tensor(PEDESTAL).sqrt())
 
     @property
-    def beta(self):
+    def beta(self) -> torch.Tensor:
         """β [channels]"""
         return _LowerBound.apply(self.beta_root, self.beta_bound).square() - PEDESTAL
 
     @property
-    def gamma(self):
+    def gamma(self) -> torch.Tensor:
         """γ [out, in]"""
         return _LowerBound.apply(self.gamma_root, self.gamma_bound).square() - PEDESTAL
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         norm = F.conv2d(x.square(), self.gamma[:, :, None, None], self.beta)
         return x * (norm.sqrt() if self.inverse else norm.rsqrt())
 
@@ -58,7 +58,7 @@ class GDN(nn.Module):
 class Encoder(nn.Sequential):
     """Fig. 2a: 3×3 convolution, GDN, PReLU. [N, in, H, W] to [N, symbol_channels, H/stride, W/stride]."""
 
-    def __init__(self, in_channels, symbol_channels, stride=2, gdn=True):
+    def __init__(self, in_channels: int, symbol_channels: int, stride: int = 2, gdn: bool = True):
         super().__init__(
             nn.Conv2d(in_channels, symbol_channels, 3, stride, padding=1),
             GDN(symbol_channels) if gdn else nn.Identity(),
@@ -71,7 +71,7 @@ class Decoder(nn.Sequential):
     [N, symbol_channels, h, w] to [N, out_channels, h·upsample, w·upsample].
     """
 
-    def __init__(self, symbol_channels, out_channels, upsample=2, gdn=True):
+    def __init__(self, symbol_channels: int, out_channels: int, upsample: int = 2, gdn: bool = True):
         super().__init__(
             nn.Conv2d(symbol_channels, symbol_channels, 3, padding=1),
             GDN(symbol_channels, inverse=True) if gdn else nn.Identity(),
@@ -85,19 +85,19 @@ class Decoder(nn.Sequential):
 class Link(nn.Module):
     """Encoder, power constraint, channel, decoder: [N, channels, H, W] to its reconstruction of that shape."""
 
-    def __init__(self, encoder, decoder, snr_db):
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, snr_db: float):
         super().__init__()
         self.encoder, self.channel, self.decoder = encoder, AWGN(snr_db), decoder
 
-    def encode(self, features):
+    def encode(self, features: torch.Tensor) -> torch.Tensor:
         """The channel input [N, symbol_channels, h, w], of unit mean power an image."""
         return normalize_power(self.encoder(features))
 
-    def forward(self, features):
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
         return self.decoder(self.channel(self.encode(features)))
 
 
-def link(pool, channels, bandwidth, snr_db, gdn=True):
+def link(pool: int, channels: int, bandwidth: int, snr_db: float, gdn: bool = True) -> Link:
     """The autoencoder for a split whose feature map has `channels` channels."""
     latent, stride = symbol_channels(pool, bandwidth), 1 if pool == 5 else 2
     return Link(Encoder(channels, latent, stride, gdn), Decoder(latent, channels, stride, gdn), snr_db)
@@ -106,24 +106,24 @@ def link(pool, channels, bandwidth, snr_db, gdn=True):
 class Pipeline(nn.Module):
     """Device half, link and edge half: the system of Fig. 1. Images to logits."""
 
-    def __init__(self, network, pool, link):
+    def __init__(self, network: vgg.VGG, pool: int, link: Link):
         super().__init__()
         self.device_half, self.edge_half = vgg.split(network, pool)
         self.link = link
 
-    def feature_shape(self):
+    def feature_shape(self) -> tuple[int, int, int]:
         """(C, H, W) of the feature map of a 32×32 image at the split."""
         size = 32 >> sum(isinstance(module, nn.MaxPool2d) for module in self.device_half)
         channels = [module.out_channels for module in self.device_half if isinstance(module, nn.Conv2d)][-1]
         return channels, size, size
 
-    def transmit(self, images):
+    def transmit(self, images: torch.Tensor) -> torch.Tensor:
         """What the device puts on the channel: [N, symbol_channels, h, w]."""
         return self.link.encode(self.device_half(images))
 
-    def receive(self, symbols):
+    def receive(self, symbols: torch.Tensor) -> torch.Tensor:
         """Noise, decoder and edge half: symbols to logits [N, classes]."""
         return self.edge_half(self.link.decoder(self.link.channel(symbols)))
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.receive(self.transmit(images))

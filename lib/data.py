@@ -22,7 +22,7 @@ TILES = 25  # images in a row of a sheet
 PADDING = 4
 
 
-def load(name, root="data", split="train"):
+def load(name: str, root: str = "data", split: str = "train") -> tuple[torch.Tensor, torch.Tensor]:
     """Return the whole split: uint8 images [N, 3, 32, 32] and int64 labels [N].
 
     `name` is `cifar100` (official files under `root`, downloaded if absent) or `mini` (shipped; `root` is
@@ -38,7 +38,7 @@ def load(name, root="data", split="train"):
     raise InputError(f"The data set must be 'cifar100' or 'mini', not {name!r}.")
 
 
-def class_names(name, root="data"):
+def class_names(name: str, root: str = "data") -> list[str]:
     """The names of the classes, in the order of the labels."""
     return list(MINI_CLASSES) if name == "mini" else _cifar100(root, "test").classes
 
@@ -79,7 +79,7 @@ def _read(path):
         raise InputError(f"The shipped file {path} cannot be read: restore it with `git checkout {path}`.") from error
 
 
-def make_mini(root="data"):
+def make_mini(root: str = "data") -> None:
     """Write the subset as one lossless picture a class and split, with checksums, from the official files."""
     sums = []
     for split in ("train", "test"):
@@ -106,12 +106,12 @@ class Dataset:
     mean: torch.Tensor  # [1, 3, 1, 1], of pixels in [0, 255]
     std: torch.Tensor
 
-    def normalise(self, images):
+    def normalise(self, images: torch.Tensor) -> torch.Tensor:
         """uint8 images to float32 with zero mean and unit variance a channel, over the training set."""
         return images.float().sub_(self.mean.to(images.device)).div_(self.std.to(images.device))
 
 
-def dataset(name, root="data"):
+def dataset(name: str, root: str = "data") -> Dataset:
     """Load both splits of a data set."""
     train_images, train_labels = load(name, root, "train")
     test_images, test_labels = load(name, root, "test")
@@ -124,13 +124,13 @@ def dataset(name, root="data"):
                    mean.float().view(shape), variance.sqrt().float().view(shape))
 
 
-def draw_augmentation(count, generator):
+def draw_augmentation(count: int, generator: torch.Generator | None) -> torch.Tensor:
     """Random choices for `count` images: row offset, column offset, flip; int64 [count, 3]."""
     offsets = torch.randint(0, 2 * PADDING + 1, (count, 2), generator=generator)
     return torch.cat([offsets, torch.randint(0, 2, (count, 1), generator=generator)], 1)
 
 
-def augment(images, choices):
+def augment(images: torch.Tensor, choices: torch.Tensor) -> torch.Tensor:
     """Pad with black, crop 32×32, flip (Sec. III-A), a whole batch at once.
 
     uint8 [N, 3, 32, 32] and the choices [N, 3] of `draw_augmentation` to uint8 [N, 3, 32, 32].
@@ -141,7 +141,7 @@ def augment(images, choices):
     return torch.where(flips.bool().view(-1, 1, 1, 1), crops.flip(3), crops)
 
 
-def balanced_halves(labels):
+def balanced_halves(labels: torch.Tensor) -> torch.Tensor:
     """A fixed, class-balanced halving of a split: bool [N], True where an image may be used to select models."""
     selects = torch.zeros(len(labels), dtype=torch.bool)
     for label in labels.unique():

@@ -1,10 +1,11 @@
 """Multiply-accumulates, the paper's "FLOPs" (half of its full network is its 156·10⁶)."""
 
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 
-def count_macs(module, input_shape):
+def count_macs(module: nn.Module, input_shape: tuple[int, int, int]) -> int:
     """Multiply-accumulates of one forward pass on one input (C, H, W).
 
     Convolutions, linears and GDN's channel product; no bias, batch norm, activation or pooling. torch counts

@@ -9,19 +9,19 @@ SYMBOLS_PER_CHANNEL = {1: 64, 2: 16, 3: 4, 4: 1, 5: 1}  # of a 32×32 input, aft
 FLOOR = 2  # filters that pruning leaves in every layer
 
 
-def widths(width):
+def widths(width: float) -> list[int]:
     """Filters of the 13 convolutions at a relative width."""
     return [max(1, round(width * c)) for c in CHANNELS]
 
 
-def total_filters(width, pool):
+def total_filters(width: float, pool: int) -> int:
     """Convolution filters before the split."""
     if pool not in POOLS:
         raise InputError(f"The split must be after pooling 1 to 5, not {pool!r}.")
     return sum(widths(width)[:sum(BLOCKS[:pool])])
 
 
-def symbol_channels(pool, bandwidth):
+def symbol_channels(pool: int, bandwidth: int) -> int:
     """Latent channels that give exactly `bandwidth` real symbols for a 32×32 input.
 
     Raises InputError (a ValueError) that names the possible bandwidths.
@@ -35,14 +35,14 @@ def symbol_channels(pool, bandwidth):
     return int(bandwidth) // unit
 
 
-def filters_to_remove(total, ratio):
+def filters_to_remove(total: int, ratio: float) -> int:
     """The number of filters that a pruning ratio in [0, 1) removes."""
     if not 0 <= ratio < 1:
         raise InputError(f"A pruning ratio must be at least 0 and below 1, not {ratio}.")
     return round(ratio * total)
 
 
-def pruning_steps(total, ratio, done, filters_per_step):
+def pruning_steps(total: int, ratio: float, done: int, filters_per_step: int) -> list[int]:
     """How many filters each pruning step removes to reach `ratio` of `total`, `done` being gone already.
 
     `filters_per_step` at a time, or a tenth of `total` where that is more than there are (pools 1 and 2), the

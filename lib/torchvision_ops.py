@@ -12,7 +12,7 @@ import torch
 _fragment = None  # the library object must live as long as its schemas
 
 
-def mend():
+def mend() -> None:
     """Import torchvision, defining `nms` and `qnms` if their absence is what stops it."""
     global _fragment
     try:

@@ -1,5 +1,8 @@
 """VGG16 with batch normalisation for 32×32 images, and its five splits (Sec. II-B)."""
 
+from collections.abc import Sequence
+
+import torch
 from torch import nn
 
 from lib import InputError
@@ -9,7 +12,7 @@ from lib.geometry import BLOCKS, POOLS, widths
 class VGG(nn.Module):
     """13 × (convolution, batch norm, ReLU) in 5 blocks, each ended by max pooling, then three linear layers."""
 
-    def __init__(self, channels, num_classes):
+    def __init__(self, channels: Sequence[int], num_classes: int):
         super().__init__()
         layers, inputs, rest = [], 3, iter(channels)
         for convolutions in BLOCKS:
@@ -28,12 +31,12 @@ class VGG(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode=mode)
                 nn.init.zeros_(module.bias)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Images [N, 3, 32, 32] to logits [N, classes]."""
         return self.classifier(self.features(x))
 
 
-def vgg16_bn(num_classes=100, width=1.0, channels=None):
+def vgg16_bn(num_classes: int = 100, width: float = 1.0, channels: Sequence[int] | None = None) -> VGG:
     """The network with He initialisation; `width` scales the convolutions only.
 
     `channels`, 13 counts, rebuilds a pruned network instead.
@@ -41,30 +44,30 @@ def vgg16_bn(num_classes=100, width=1.0, channels=None):
     return VGG(channels or widths(width), num_classes)
 
 
-def channels(model):
+def channels(model: VGG) -> list[int]:
     """The number of filters of each of the 13 convolutions."""
     return [module.out_channels for module in model.features if isinstance(module, nn.Conv2d)]
 
 
-def channels_at(model, pool):
+def channels_at(model: VGG, pool: int) -> int:
     """The number of channels of the feature map at the split."""
     return list(convolutions(model, pool).values())[-1].out_channels
 
 
-def split(model, pool):
+def split(model: VGG, pool: int) -> tuple[nn.Sequential, nn.Sequential]:
     """(device, edge) after pooling 1..5; both share the model's weights, and edge(device(x)) == model(x)."""
     end = split_index(model, pool)
     return model.features[:end], nn.Sequential(*model.features[end:], model.classifier)
 
 
-def split_index(model, pool):
+def split_index(model: VGG, pool: int) -> int:
     """How many modules of `model.features` stand before the split, the pooling included."""
     if pool not in POOLS:
         raise InputError(f"The split must be after pooling 1 to 5, not {pool!r}.")
     return [i for i, module in enumerate(model.features) if isinstance(module, nn.MaxPool2d)][pool - 1] + 1
 
 
-def convolutions(model, pool):
+def convolutions(model: VGG, pool: int) -> dict[str, nn.Conv2d]:
     """{path in named_modules(): convolution} for the layers before the split, in order."""
     return {f"features.{i}": module for i, module in enumerate(model.features[:split_index(model, pool)])
             if isinstance(module, nn.Conv2d)}
