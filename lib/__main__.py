@@ -89,7 +89,8 @@ def ready(loaded, todo):
 
 def remaining(loaded, todo):
     """An estimate of the time left, from finished runs of this study on this machine or a short measurement."""
-    from lib import estimate, provenance
+    from lib import estimate
+    from lib.evidence import provenance
 
     passes = sum(estimate.image_passes(loaded, item) for item in todo)
     seconds = passes / estimate.rate(loaded, provenance.device())

@@ -22,7 +22,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from lib import cpu, data, estimate, parameters, provenance, stage, study, torchvision_ops, training, vgg
+from lib import cpu, data, estimate, parameters, stage, study, torchvision_ops, training, vgg
 from lib.batch import places
 from lib.bench_cpu import (
     Row,
@@ -37,6 +37,7 @@ from lib.bench_cpu import (
     stored_features,
     training_step,
 )
+from lib.evidence import provenance
 from lib.schedule import Schedule
 
 LIBRARIES = ("torch", "torchvision", "numpy")

@@ -7,9 +7,10 @@ from pathlib import Path
 import pandas as pd
 from torch import nn
 
-from lib import InputError, geometry, provenance, run, study, weights
-from lib.batch import fingerprint, places
+from lib import InputError, geometry, run, study, weights
+from lib.batch import places
 from lib.batch.places import OUTPUT, find, interactive_folder, read_result, write_json
+from lib.evidence import fingerprint, provenance
 from lib.stage import Stage
 
 

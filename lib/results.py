@@ -3,7 +3,8 @@
 import pandas as pd
 
 from lib import study
-from lib.batch import fingerprint, places
+from lib.batch import places
+from lib.evidence import fingerprint
 
 PROPOSED = "JSCC + pruning"
 

@@ -1,7 +1,7 @@
 """What a run does to its numbers beside calling the science: its data, arithmetic, random numbers, and weights.
 
 `lib.job.Job` adds to it where things lie and where they came from. The hash of a run's code covers this file, and not
-that one (lib.batch.fingerprint).
+that one (lib.evidence.fingerprint).
 """
 
 import zlib

@@ -13,8 +13,9 @@ import time
 
 import pytest
 
-from lib import provenance, run, study, workers
-from lib.batch import fingerprint, places
+from lib import run, study, workers
+from lib.batch import places
+from lib.evidence import fingerprint, provenance
 
 TINY = """
 name: tiny

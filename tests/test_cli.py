@@ -11,8 +11,9 @@ import sys
 import pytest
 
 from helpers import MODEL, PRETRAIN, PRUNE, TINY
-from lib import estimate, provenance, study
+from lib import estimate, study
 from lib.batch import places
+from lib.evidence import provenance
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lib import InputError, estimate, provenance, results, study
+from lib import InputError, estimate, results, study
 from lib.batch import places
+from lib.evidence import provenance
 
 PRETRAINED = {"accuracy_clean": 0.7, "accuracy_selecting_clean": 0.7, "accuracy_reporting_clean": 0.7}
 ORIGIN = {"commit": "0123456789abcdef", "device": "a processor", "seconds": 12.5}

@@ -42,8 +42,9 @@ from helpers import (
     wait_for,
     write_notebook,
 )
-from lib import InputError, codec, data, evaluation, forks, job, provenance, results, run, study, training, vgg, weights
+from lib import InputError, codec, data, evaluation, forks, job, results, run, study, training, vgg, weights
 from lib.batch import places
+from lib.evidence import provenance
 
 # What a finished run leaves
 

@@ -15,7 +15,8 @@ import pandas as pd
 from markupsafe import Markup
 
 from lib import claims, results, study
-from lib.batch import fingerprint, places
+from lib.batch import places
+from lib.evidence import fingerprint
 from lib.report import drawing
 
 HERE = Path(__file__).parent

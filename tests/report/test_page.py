@@ -15,7 +15,8 @@ from statistics import mean
 import pytest
 
 from lib import claims, results, study
-from lib.batch import fingerprint, places
+from lib.batch import places
+from lib.evidence import fingerprint
 from lib.report import page
 
 

@@ -20,9 +20,9 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from lib import InputError, provenance
-from lib.batch import fingerprint
-from lib.batch.definitions import Tree
+from lib import InputError
+from lib.evidence import fingerprint, provenance
+from lib.evidence.definitions import Tree
 
 STUDY = fingerprint.ROOT / "params" / "proof.yaml"
 PARTS = ("lib", "notebooks", "params")

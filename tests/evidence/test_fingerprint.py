@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 from helpers import AUTOENCODER, MODEL, NAMES, PLUS, PNG, PRETRAIN, PRUNE, change_study, folder, result, runs
-from lib import job, provenance, results, study
-from lib.batch import fingerprint, places
-from lib.batch.definitions import Tree
+from lib import job, results, study
+from lib.batch import places
+from lib.evidence import fingerprint, provenance
+from lib.evidence.definitions import Tree
 
 NOTEBOOKS = ("01_pretrain", "02_prune", "03_autoencoder", "04_end_to_end", "05_baselines")
 
@@ -161,12 +162,12 @@ def test_science_imports_nothing_from_the_rooms_around_it():
             assert not definition.startswith(fingerprint.AROUND)
     imports = {line for path in (study.ROOT / "lib").glob("**/*.py")
                if not f"lib.{path.relative_to(study.ROOT / 'lib').with_suffix('').as_posix().replace('/', '.')}."
-               .startswith(tuple(f"{stop}." for stop in (*fingerprint.AROUND, "lib.provenance", "lib.estimate",
+               .startswith(tuple(f"{stop}." for stop in (*fingerprint.AROUND, "lib.estimate",
                                                           "lib.forks", "lib.workers", "lib.bench", "lib.bench_cpu",
                                                           "lib.figures", "lib.claims", "lib.parameters",
                                                           "lib.speed.bench")))
                for line in re.findall(r"^ *(?:from|import) (lib\S*)", path.read_text(), re.MULTILINE)}
-    assert not {name for name in imports if name.startswith(("lib.batch", "lib.report", "lib.deploy"))}
+    assert not {name for name in imports if name.startswith(("lib.batch", "lib.evidence", "lib.report", "lib.deploy"))}
 
 
 def test_a_job_adds_nothing_that_makes_numbers():

@@ -1,8 +1,8 @@
 """What decides a run's numbers, as a hash: its parameters, the definitions that its code rests on, upstream hashes.
 
 Of a notebook those statements are hashed that reach what it hands to `job.fit` and `job.finish`; of `lib`, the
-definitions that these rest on (`lib.batch.definitions`). Cells and definitions that only draw, print, check or explain
-are thereby left out, and so is the parameters cell, whose values are hashed instead.
+definitions that these rest on (`lib.evidence.definitions`). Cells and definitions that only draw, print, check or
+explain are thereby left out, and so is the parameters cell, whose values are hashed instead.
 """
 
 import ast
@@ -14,14 +14,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lib import study
-from lib.batch import definitions
-from lib.batch.definitions import Definition, Module, Tree
+from lib.evidence import definitions
+from lib.evidence.definitions import Definition, Module, Tree
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # The doors and the rooms around the science hand over, list, store and draw. What changes numbers stands in none of
 # them (tests/batch/test_fingerprint.py), and a name that leads there is not followed.
-AROUND = ("lib.batch", "lib.report", "lib.job", "lib.study", "lib.run", "lib.results", "lib.__main__",
-          "lib.figures", "lib.claims", "lib.provenance", "lib.forks", "lib.workers", "lib.estimate", "lib.parameters")
+AROUND = ("lib.batch", "lib.evidence", "lib.report", "lib.job", "lib.study", "lib.run", "lib.results", "lib.__main__",
+          "lib.figures", "lib.claims", "lib.forks", "lib.workers", "lib.estimate", "lib.parameters")
 # What a notebook's `job` does to its numbers.
 STAGE = (("lib.stage", "Stage"), ("lib.weights", "files"), ("lib.weights", "load"))
 # A call as a statement, for its effect, is hashed unless it can have none on numbers.
