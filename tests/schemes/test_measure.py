@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from PIL import Image
 
 from helpers import TINY
-from lib import data, digital, evaluation, pruning, schemes, study, training, vgg
+from lib import data, evaluation, pruning, study, training, vgg
 from lib.codec import GDN
+from lib.schemes import features as coding, measure as schemes, rates
 
 SNR_DB, CAPACITY = 14.5, 0.5 * math.log2(1 + 10**1.45)
 NAMES = {"png": "PNG", "jpeg": "JPEG", "webp": "WebP", "bottlenet": "BottleNet", "bottlenet_plus": "BottleNet++",
@@ -109,7 +110,7 @@ def assert_a_cliff(points, logits, images):
 def assert_sent_at_capacity(metrics, bits):
     """Symbols at capacity, and the fewest by the normal approximation at a block error rate of 0.01."""
     lengths = np.arange(1, 20_000)
-    carried = lengths * digital.rate(SNR_DB, lengths, 0.01)
+    carried = lengths * rates.rate(SNR_DB, lengths, 0.01)
     assert metrics["bits"] == pytest.approx(bits)
     assert metrics["symbols"] == math.ceil(math.ceil(bits) / CAPACITY)
     assert metrics["symbols_finite"] == lengths[carried >= math.ceil(bits)][0] > metrics["symbols"]
@@ -284,7 +285,7 @@ def test_separation_takes_the_code_that_classifies_training_images_best(measure,
         codes = [lambda features: (0 * features, None), perfect]
         return codes[::-1] if reverse else codes
 
-    monkeypatch.setattr(digital, "feature_codes", two_codes)
+    monkeypatch.setattr(coding, "feature_codes", two_codes)
     _, points, _, _ = measure("separation", {"learning_images": 30, "tried_images": 10}, pool=2, ratio=0.5,
                               bandwidth=64)
     expected = accuracies(right(network(images.normalise(images.test_images)), images), images)[0]
