@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from lib import InputError, forks, results, study
-from lib.batch import places
+from lib.batch import checks, places
 
 FLAGS = ("jobs", "only", "dry_run", "rerun_stale")  # a study takes all of them
 TAKEN = {"verify": (), "report": ("jobs",), "bench": ()}
@@ -26,7 +26,7 @@ def main(arguments):
     options = parser.parse_args(arguments)
     if options.jobs is not None and options.jobs < 1:
         raise InputError("--jobs must be at least 1.")
-    study.check_figure(options.only)
+    checks.check_figure(options.only)
     if options.profile and options.what not in ("verify", "report"):
         raise InputError(f"Only one study at a time: {options.what!r} and {options.profile!r} were given.")
     for flag in FLAGS:
@@ -35,7 +35,7 @@ def main(arguments):
     if options.what == "verify":
         return verify([options.profile] if options.profile else shipped())
     if options.what == "bench":
-        from lib import bench
+        from lib.speed import bench
         return bench.main()
     if options.what == "report":
         return snakemake(options.profile or "quick", options, report_only=True)
@@ -89,12 +89,13 @@ def ready(loaded, todo):
 
 def remaining(loaded, todo):
     """An estimate of the time left, from finished runs of this study on this machine or a short measurement."""
-    from lib import estimate
+    from lib.batch import estimate
     from lib.evidence import provenance
 
-    passes = sum(estimate.image_passes(loaded, item) for item in todo)
-    seconds = passes / estimate.rate(loaded, provenance.device())
-    return f"about {estimate.duration(seconds)} on this machine" if todo else "nothing left"
+    if not todo:
+        return "nothing left"
+    seconds, how = estimate.remaining(loaded, todo, provenance.device())
+    return f"about {estimate.duration(seconds)} on this machine ({how})"
 
 
 def snakemake(profile, options, report_only=False):

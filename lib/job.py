@@ -8,7 +8,7 @@ import pandas as pd
 from torch import nn
 
 from lib import InputError, geometry, run, study, weights
-from lib.batch import places
+from lib.batch import checks, places
 from lib.batch.places import OUTPUT, find, interactive_folder, read_result, write_json
 from lib.evidence import fingerprint, provenance
 from lib.stage import Stage
@@ -21,7 +21,7 @@ class Job(Stage):
     """
 
     def __init__(self, item, settings, folder: Path):
-        self.run, self.study, self.folder = item, study.of_run(settings, item.parameters), Path(folder)
+        self.run, self.study, self.folder = item, study.settings_for(settings, item.parameters), Path(folder)
         self.started, self.origin = datetime.now(UTC), provenance.origin()
         super().__init__(settings, item.parameters["seed"], settings.threads_of(item.step))
         self.made_by = fingerprint.origin(settings, item, [fingerprint.stored(read_result(find(self.study, name)))
@@ -110,8 +110,8 @@ def start(step, profile="quick", **parameters):
     By hand, a missing run upstream is computed first at a small study, under outputs/interactive/, and of a
     large one the command that computes it is named.
     """
-    loaded, parameters = study.load(profile), study.point(step, parameters)
-    study.check(loaded, **parameters)
+    loaded, parameters = study.load(profile), checks.run_parameters(step, parameters)
+    checks.check_point(loaded, parameters)
     item, listed = describe(loaded, step, parameters)
     if OUTPUT in os.environ:
         if not os.environ[OUTPUT].endswith(item.name):
@@ -147,5 +147,5 @@ def describe(loaded, step, parameters):
     if name not in listed:
         raise InputError(f"The study {loaded.name} has no run {name}.")
     for item in listed.values():
-        study.check_prune(loaded, listed, item)
+        checks.check_prune(loaded, listed, item)
     return listed[name], listed

@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lib import InputError, cpu, vgg
+from lib import InputError, vgg
 from lib.geometry import FLOOR
+from lib.speed import convolutions
 
 Scores = dict[str, torch.Tensor]  # by layer
 
@@ -60,7 +61,7 @@ def _as_it_was(model, forward_hooks):
     hooks = [module.register_forward_hook(hook) for module, hook in forward_hooks.items()]
     try:
         model.eval().requires_grad_(False)
-        with torch.enable_grad(), cpu.matrix_convolutions():
+        with torch.enable_grad(), convolutions.matrix_convolutions():
             yield
     finally:
         for hook in hooks:

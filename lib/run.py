@@ -122,7 +122,7 @@ def main(arguments):
     listed = {run.name: run for run in study.runs(loaded)}
     if name not in listed:
         raise InputError(f"The study {loaded.name} has no run {name}.")
-    from lib import estimate
+    from lib.batch import estimate
 
     for up in sorted(needs(loaded, listed, name) - {name}, key=list(listed).index):
         print(f"{up} is computed first", flush=True)
@@ -132,7 +132,7 @@ def main(arguments):
     done = sum(finished(folder_of(loaded, other)) for other in listed)
     left = [item for item in listed.values() if not finished(folder_of(loaded, item.name))]
     device = read_result(folder_of(loaded, name))["provenance"]["device"]
-    seconds = sum(estimate.image_passes(loaded, item) for item in left) / estimate.rate(loaded, device)
+    seconds, _ = estimate.remaining(loaded, left, device)
     print(f"[{done}/{len(listed)}] {name}: {time.monotonic() - began:.0f} s; "
           + (f"about {estimate.duration(seconds)} left" if left else "all runs are done"), flush=True)
 

@@ -1,4 +1,4 @@
-"""How one step is trained."""
+"""How one step is trained: the schedule that `lib.training.fit` takes. No torch, as in lib/geometry.py."""
 
 from typing import Literal
 

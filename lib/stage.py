@@ -11,7 +11,8 @@ import pandas as pd
 import torch
 from torch import nn
 
-from lib import cpu, data, training, vgg, weights
+from lib import data, training, vgg, weights
+from lib.speed import convolutions, memory
 
 
 class Stage:
@@ -24,7 +25,7 @@ class Stage:
         self.engine = engine(settings.precision, settings.cuda_graphs, settings.evaluation.batch_size)
         self.data.mean = self.data.mean.to(self.engine.device)
         self.data.std = self.data.std.to(self.engine.device)
-        cpu.keep_memory()
+        memory.keep_memory()
         torch.set_num_threads(threads)
         torch.manual_seed(seed)  # networks and links that the notebook builds begin with these random numbers
 
@@ -52,6 +53,6 @@ def engine(precision: str, cuda_graphs: bool, batch_size: int) -> training.Engin
     """
     bfloat16 = precision == "bfloat16"
     if not torch.cuda.is_available():
-        return training.Engine(bfloat16=bfloat16 and cpu.multiplies_bfloat16(), batch_size=batch_size)
+        return training.Engine(bfloat16=bfloat16 and convolutions.multiplies_bfloat16(), batch_size=batch_size)
     torch.set_float32_matmul_precision("high")
     return training.Engine(torch.device("cuda"), bfloat16, cuda_graphs, batch_size)

@@ -11,8 +11,9 @@ import pandas as pd
 import torch
 from torch import nn
 
-from lib import cpu, data, gpu
+from lib import data
 from lib.codec import GDN
+from lib.speed import convolutions, graphs
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Engine:
     def autocast(self) -> AbstractContextManager:
         """The context of a forward pass: its precision and, on a CPU, faster convolutions."""
         if self.device.type == "cpu":
-            return cpu.autocast_bfloat16() if self.bfloat16 else cpu.matrix_convolutions()
+            return convolutions.autocast_bfloat16() if self.bfloat16 else convolutions.matrix_convolutions()
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
 
     def place(self, module: nn.Module) -> nn.Module:
@@ -62,7 +63,7 @@ def fit(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor | None, lo
     total = torch.zeros((), device=engine.device)
     step = _training_step(model, optimizer, inputs, targets, loss, prepare, augmented, engine, total)
     if recorded:
-        step = gpu.Recorded(step)
+        step = graphs.Recorded(step)
     for epoch in range(len(history), schedule.epochs):
         start = time.perf_counter()
         model.train()

@@ -18,7 +18,7 @@ import time
 import traceback
 
 from lib import InputError, forks, run, study
-from lib.batch import places
+from lib.batch import checks, places
 
 PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
 
@@ -31,7 +31,7 @@ def main(arguments):
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no run after this many seconds")
     parser.add_argument("--only", metavar="FIGURE")
     options = parser.parse_args(arguments)
-    study.check_figure(options.only)
+    checks.check_figure(options.only)
     if options.jobs < 1:
         raise InputError("--jobs must be at least 1.")
     settings = study.load(options.study)

@@ -5,6 +5,7 @@ Fixtures are in conftest.py: `project` (the computed study, to read), `workspace
 """
 
 import json
+import re
 import runpy
 import shutil
 import subprocess
@@ -12,8 +13,9 @@ import sys
 import time
 
 import pytest
+import yaml
 
-from lib import run, study, workers
+from lib import InputError, run, study, workers
 from lib.batch import places
 from lib.evidence import fingerprint, provenance
 
@@ -158,3 +160,31 @@ def children(pid):
     return subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout.split()
 
 
+QUICK = {**yaml.safe_load((study.ROOT / "params" / "quick.yaml").read_text()), "name": "changed"}
+
+
+def written(tmp_path, content):
+    path = tmp_path / "changed.yaml"
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    return path
+
+
+def quick_with(tmp_path, **changes):
+    """Quick's parameters with those at some dotted places changed: `quick_with(p, network__width=0.5)`."""
+    content = yaml.safe_load(yaml.safe_dump(QUICK))
+    for place, value in changes.items():
+        *sections, last = place.split("__")
+        section = content
+        for part in sections:
+            section = section[part]
+        section[last] = value
+    return written(tmp_path, content)
+
+
+def refusal(path):
+    """The message of a study that is refused: one sentence."""
+    with pytest.raises(InputError) as error:
+        study.load(path)
+    message = str(error.value)
+    assert "\n" not in message and message.endswith(".") and not re.search(r"[.!?] [A-Z]", message), message
+    return message

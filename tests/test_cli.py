@@ -11,8 +11,8 @@ import sys
 import pytest
 
 from helpers import MODEL, PRETRAIN, PRUNE, TINY
-from lib import estimate, study
-from lib.batch import places
+from lib import study
+from lib.batch import estimate, places
 from lib.evidence import provenance
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lib import InputError, estimate, results, study
+from lib import InputError, results, study
 from lib.batch import places
 from lib.evidence import provenance
 
@@ -436,10 +436,3 @@ def test_symbols_at_finite_block_length_count_where_the_study_says_so(tmp_path):
     rows = {**png, "symbols_finite": 9000}, model("ours", 8, 10, 0.7, symbols_finite=None)
     assert figure3(*rows, profile=path).symbols.to_dict() == {"png": 9000, "ours": 8}
     assert figure3(*rows).symbols.to_dict() == {"png": 8000, "ours": 8}
-
-
-# Time left
-
-@pytest.mark.parametrize("seconds, text", [(5, "1 min"), (600, "10 min"), (7200, "2.0 hours")])
-def test_a_duration_reads_as_a_person_says_it(seconds, text):
-    assert estimate.duration(seconds) == text

@@ -1,0 +1,1 @@
+"""The machinery around the science: a study's parameters, its list of runs, and what executes them."""

@@ -1,6 +1,6 @@
 """The parameters of a study, as its YAML file gives them: every name, type and range is checked."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
 
@@ -13,13 +13,13 @@ Ratio = float
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
-def _trains(schedule):
+def _at_least_one_epoch(schedule: Schedule) -> Schedule:
     if schedule.epochs < 1:
         raise InputError(f"There must be at least one epoch, not {schedule.epochs}.")
     return schedule
 
 
-Training = Annotated[Schedule, AfterValidator(_trains)]  # of a step that is nothing without it
+Training = Annotated[Schedule, AfterValidator(_at_least_one_epoch)]  # of a step that is nothing without it
 # The other schemes, and what each needs.
 SCHEMES = {"png": (), "jpeg": ("level",), "webp": ("level",), "bottlenet": ("pool", "level"),
            "bottlenet_plus": ("pool", "bandwidth"), "jalad": ("pool", "level"), "two_step": ("pool", "ratio", "level"),
@@ -28,16 +28,22 @@ LEVELS = {"jpeg": 100, "webp": 100, "jalad": 8, "two_step": 8}  # the greatest; 
 
 
 class Pretraining(Strict):
+    """What tells one run of step 1 from another."""
+
     seed: Seed
 
 
 class Pruning(Pretraining):
+    """What tells one run of step 2 from another: each is a stop on the pruning chain of its split."""
+
     pool: Pool
     ratio: Ratio
     variant: Variant
 
 
 class Model(Pruning):
+    """What tells one run of steps 3 and 4 from another."""
+
     bandwidth: int
     snr_db: float
 
@@ -120,13 +126,13 @@ class Ablations(Strict):
     longer_step4: Training | None = None  # of the variant of that name, where step 4 is a shortened one
 
     @model_validator(mode="after")
-    def the_longer_step_has_a_schedule(self):
+    def the_longer_step_has_a_schedule(self) -> Self:
         if "longer_step4" in self.variants and self.longer_step4 is None:
             raise InputError("The variant longer_step4 needs a schedule of that name.")
         return self
 
     @property
-    def point(self):
+    def point(self) -> dict[str, Any]:
         """Under the names of a model's parameters."""
         return self.model_dump(include={"pool", "ratio", "bandwidth", "snr_db"})
 
@@ -134,7 +140,7 @@ class Ablations(Strict):
 class Baseline(Strict):
     """One run of another scheme."""
 
-    scheme: Literal[*SCHEMES]
+    scheme: Literal[*SCHEMES]  # type: ignore[valid-type]
     snr_db: float = 14.5
     pool: Pool | None = None
     ratio: Ratio | None = None
@@ -142,7 +148,7 @@ class Baseline(Strict):
     level: int | None = Field(None, ge=1)  # picture quality, bits a feature or reduced channels, by scheme
 
     @model_validator(mode="after")
-    def the_scheme_has_what_it_needs_and_no_more(self):
+    def the_scheme_has_what_it_needs_and_no_more(self) -> Self:
         needed = SCHEMES[self.scheme]
         given = [name for name in ("pool", "ratio", "bandwidth", "level") if getattr(self, name) is not None]
         if missing := [name for name in needed if name not in given]:
@@ -160,9 +166,9 @@ class OtherScheme(Baseline, Pretraining):
     snr_db: float
 
 
-# What tells a run from others of its step.
-POINTS = {"pretrain": Pretraining, "prune": Pruning, "autoencoder": Model, "end_to_end": Model,
-          "baselines": OtherScheme}
+# The parameters of a run, which tell it from others of its step.
+RUN_PARAMETERS: dict[str, type[Strict]] = {
+    "pretrain": Pretraining, "prune": Pruning, "autoencoder": Model, "end_to_end": Model, "baselines": OtherScheme}
 
 
 class Baselines(Strict):
@@ -204,29 +210,34 @@ class Study(Strict):
 
     @field_validator("ablations", mode="before")
     @classmethod
-    def a_single_point_is_a_list_of_one(cls, given):
-        return [] if given is None else [given] if isinstance(given, dict) else given
+    def a_single_point_is_a_list_of_one(cls, given: Any) -> Any:
+        if given is None:
+            return []
+        return [given] if isinstance(given, dict) else given
 
     @model_validator(mode="after")
-    def each_point_has_one_list_of_variants(self):
+    def each_point_has_one_list_of_variants(self) -> Self:
         points = [item.point for item in self.ablations]
-        if twice := next((point for point in points if points.count(point) > 1), None):
-            raise InputError(f"The ablations list this point twice: {twice}.")
+        for point in points:
+            if points.count(point) > 1:
+                raise InputError(f"The ablations list this point twice: {point}.")
         return self
 
     @property
-    def source(self):
+    def source(self) -> str:
         """What `lib.study.load` finds it by, anywhere: the name of a file in params/, else the file's path."""
         return self._source
 
-    def threads_of(self, step):
+    def threads_of(self, step: str) -> int:
         return self.threads.pretrain if step == "pretrain" else self.threads.others
 
-    def snrs_db(self, trained_snr_db):
+    def snrs_db(self, trained_snr_db: float) -> list[float]:
         """The SNRs at which a model trained for `trained_snr_db` is evaluated."""
         across = self.evaluation.matched_across or trained_snr_db == self.figure4.fixed_snr_db
-        return sorted({*self.evaluation.snr_db, trained_snr_db}) if across else [trained_snr_db]
+        if not across:
+            return [trained_snr_db]
+        return sorted({*self.evaluation.snr_db, trained_snr_db})
 
     @property
-    def classes(self):
+    def classes(self) -> int:
         return 10 if self.data.name == "mini" else 100

@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from lib import bench, data, study, training, vgg
-from lib.bench import Row, Scale
-from lib.bench_cpu import layer_seconds
+from lib import data, training, vgg
+from lib.speed import bench, bench_training
+from lib.speed.bench_device import fold_batch_norm, layer_seconds
+from lib.speed.bench_training import Row, Scale
 
-TINY = Scale(width=0.125, matrix=64, batch=8, steps=1, images=8, singles=2, rounds=1, gpu_images=64)
+TINY = Scale(width=0.125, matrix=64, batch=8, steps=1, images=8, rounds=1, gpu_images=64)
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +29,7 @@ def table(folder):
 
 def test_every_comparison_has_its_rows(table):
     assert table.what.is_unique
-    for part in ("training step", "bfloat16", "loading", "pool 2", "pool 4", "removing", "autoencoder", "device half",
-                 "GPU", "desk.yaml", "paper.yaml"):
+    for part in ("training step", "matrix convolutions", "bfloat16", "loading", "device half", "GPU", "CUDA graphs"):
         assert table.what.str.contains(part).any(), part
 
 
@@ -73,28 +73,32 @@ def test_folding_batch_norm_changes_nothing_but_the_layers():
     network(torch.randn(16, 3, 32, 32))  # running statistics that are not the initial ones
     half, images = vgg.split(network.eval(), 2)[0], torch.randn(2, 3, 32, 32)
     expected = half(images)
-    for module, output in ((bench.fold_batch_norm(half), expected), (bench.fold_batch_norm(network), network(images))):
+    for module, output in ((fold_batch_norm(half), expected), (fold_batch_norm(network), network(images))):
         assert not any(isinstance(layer, nn.BatchNorm2d) for layer in module.modules())
         assert torch.allclose(module(images), output, atol=1e-5)
     assert torch.equal(half(images), expected)
-    assert len(layer_seconds(bench.fold_batch_norm(half), images)) == 4
+    assert len(layer_seconds(fold_batch_norm(half), images)) == 4
 
 
-def test_a_point_by_itself_trains_its_own_chain():
-    desk = study.load("desk")
-    for item in study.runs(desk):
-        if item.step in ("end_to_end", "baselines"):
-            single = {run.name: run for run in study.runs(bench.only(desk, item))}
-            stops = [run for run in single.values() if run.step == "prune"]
-            assert set(single) == study.needs(single, item.name)
-            assert len(stops) == bool(item.parameters.get("ratio"))
+def test_the_gpus_rate_is_measured_on_any_device():
+    assert bench_training.gpu_rate(TINY, data.dataset("mini"), training.CPU) > 0
 
 
-def test_the_studies_share_their_work_threefold(table):
-    assert (table[table.what.str.contains("yaml, counted")]["median"] >= 3).all()
-
-
-def test_both_gpu_loops_run_on_any_device():
+def test_the_comparison_has_pytorchs_own_convolutions(monkeypatch):
+    used = []
+    monkeypatch.setattr(bench_training.convolutions, "weight_gradient", lambda x, outputs: used.append(1))
+    monkeypatch.setattr(bench_training.convolutions, "GRADIENT_MAP", 16)
     images = data.dataset("mini")
-    assert bench.eager_rate(TINY, images, torch.device("cpu")) > 0
-    assert bench.engine_rate(TINY, images, training.CPU) > 0
+    for engine, expected in ((bench_training.OneDNN(), False), (training.CPU, True)):
+        bench_training.fit(1.0, images, 1, 2, 2, engine)
+        assert bool(used) == expected
+
+
+@pytest.mark.parametrize("numbers, ending", [
+    ("cpu family\t: 25\nmodel\t\t: 17\nmodel name\t: AMD EPYC\n" * 2, ", family 25, model 17"),
+    ("cpu family\t: 25\nmodel\t\t: 1\nmodel name\t: AMD EPYC\n" * 2, ", family 25, model 1"),
+    ("processor\t: 0\nCPU part\t: 0xd0c\n", "")])
+def test_a_table_names_the_processors_generation(tmp_path, monkeypatch, numbers, ending):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    (tmp_path / "cpuinfo").write_text(numbers)
+    assert bench.machine(tmp_path / "cpuinfo") == bench.provenance.device() + ending

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from lib import codec, training, vgg
-from lib.baselines import BottleNet
 from lib.schedule import Schedule
+from lib.schemes.bottlenet import BottleNet
 
 # At these rates training is no chaos yet: weights changed by a millionth end up to 2 % of the way apart (at a
 # hundred times the rates, 60 to 80 %), while one step left out of the 21 is 14 % or more.

@@ -11,15 +11,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lib import cpu, evaluation, stage, study, training, vgg
+from lib import evaluation, stage, study, training, vgg
 from lib.schedule import Schedule
+from lib.speed import convolutions
 
 
 @pytest.fixture(autouse=True)
 def for_any_number_of_channels(monkeypatch):
-    monkeypatch.setattr(cpu, "MANY_WEIGHTS", 0)
-    monkeypatch.setattr(cpu, "GRADIENT_CHANNELS", 1)
-    monkeypatch.setattr(cpu, "GRADIENT_MAP", 16)
+    monkeypatch.setattr(convolutions, "MANY_WEIGHTS", 0)
+    monkeypatch.setattr(convolutions, "GRADIENT_CHANNELS", 1)
+    monkeypatch.setattr(convolutions, "GRADIENT_MAP", 16)
 
 
 def gradients(convolution, x, outputs):
@@ -46,7 +47,7 @@ def case(request):
 def test_outputs_and_gradients_are_those_of_pytorch(case):
     convolution, x, outputs = case
     expected = gradients(convolution, x, outputs)
-    with cpu.matrix_convolutions():
+    with convolutions.matrix_convolutions():
         found = gradients(convolution, x, outputs)
     for ours, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(ours, theirs)
@@ -55,7 +56,7 @@ def test_outputs_and_gradients_are_those_of_pytorch(case):
 def test_the_weight_gradient_is_the_sum_over_images_and_positions():
     x, outputs = torch.randn(2, 3, 4, 5, dtype=torch.double), torch.randn(2, 6, 4, 5, dtype=torch.double)
     padded = F.pad(x, (1, 1, 1, 1))
-    found = cpu.weight_gradient(x, outputs)
+    found = convolutions.weight_gradient(x, outputs)
     for row in range(3):
         for column in range(3):
             expected = torch.einsum("nohw,nihw->oi", outputs, padded[:, :, row:row + 4, column:column + 5])
@@ -65,7 +66,7 @@ def test_the_weight_gradient_is_the_sum_over_images_and_positions():
 def test_only_what_asks_for_a_gradient_gets_one():
     frozen = nn.Conv2d(3, 4, 3, padding=1).requires_grad_(False)
     x = torch.randn(2, 3, 4, 4)
-    with cpu.matrix_convolutions():
+    with convolutions.matrix_convolutions():
         assert not frozen(x).requires_grad
         assert torch.autograd.grad(frozen(x.requires_grad_()).sum(), x)[0].shape == x.shape
 
@@ -73,8 +74,8 @@ def test_only_what_asks_for_a_gradient_gets_one():
 @pytest.fixture
 def products(monkeypatch):
     """A list that grows with each convolution that is matrix products, in full (True) or its gradient alone."""
-    used, usual = [], cpu._Convolve.forward
-    monkeypatch.setattr(cpu._Convolve, "forward", staticmethod(
+    used, usual = [], convolutions._RowConvolution.forward
+    monkeypatch.setattr(convolutions._RowConvolution, "forward", staticmethod(
         lambda ctx, *arguments: used.append(arguments[-1]) or usual(ctx, *arguments)))
     return used
 
@@ -85,23 +86,23 @@ def test_other_convolutions_are_left_alone(settings, products):
     convolution = nn.Conv2d(4, 6, **{"kernel_size": 3, "padding": 1, **settings})
     x = torch.randn(2, 4, 4, 4)
     expected = convolution(x)
-    with cpu.matrix_convolutions():
+    with convolutions.matrix_convolutions():
         assert torch.equal(convolution(x), expected) and not products
 
 
 def test_large_maps_and_few_weights_are_left_to_pytorch(monkeypatch, products):
-    monkeypatch.setattr(cpu, "MANY_WEIGHTS", 9 * 4 * 6)
-    monkeypatch.setattr(cpu, "GRADIENT_MAP", 0)
+    monkeypatch.setattr(convolutions, "MANY_WEIGHTS", 9 * 4 * 6)
+    monkeypatch.setattr(convolutions, "GRADIENT_MAP", 0)
     few, enough = nn.Conv2d(4, 5, 3, padding=1), nn.Conv2d(4, 6, 3, padding=1)
-    with cpu.matrix_convolutions():
+    with convolutions.matrix_convolutions():
         for convolution, size, used in ((few, 4, []), (enough, 5, []), (enough, 4, [True])):
             convolution(torch.randn(2, 4, size, size))
             assert products == used
 
 
 def test_larger_maps_of_many_channels_have_their_gradient_alone(monkeypatch, products):
-    monkeypatch.setattr(cpu, "GRADIENT_CHANNELS", 5)
-    with cpu.matrix_convolutions():
+    monkeypatch.setattr(convolutions, "GRADIENT_CHANNELS", 5)
+    with convolutions.matrix_convolutions():
         for channels, size, used in ((4, 8, []), (5, 17, []), (5, 16, [False])):
             nn.Conv2d(channels, 6, 3, padding=1)(torch.randn(2, channels, size, size))
             assert products == used
@@ -109,13 +110,13 @@ def test_larger_maps_of_many_channels_have_their_gradient_alone(monkeypatch, pro
 
 def test_half_precision_is_left_to_pytorch(products):
     convolution, x = nn.Conv2d(4, 6, 3, padding=1).bfloat16(), torch.randn(2, 4, 2, 2).bfloat16()
-    with cpu.matrix_convolutions():
+    with convolutions.matrix_convolutions():
         assert convolution(x).dtype == torch.bfloat16 and not products
 
 
 def test_convolutions_are_left_as_they_were_even_after_an_error():
     usual = nn.Conv2d.forward
-    with pytest.raises(KeyError), cpu.matrix_convolutions():
+    with pytest.raises(KeyError), convolutions.matrix_convolutions():
         assert nn.Conv2d.forward is not usual
         raise KeyError
     assert nn.Conv2d.forward is usual
@@ -123,7 +124,7 @@ def test_convolutions_are_left_as_they_were_even_after_an_error():
 
 def test_a_map_of_one_pixel_meets_the_kernels_centre_alone():
     x, weight = torch.randn(3, 4, 1, 1), torch.randn(5, 4, 3, 3)
-    torch.testing.assert_close(cpu.convolve(x, weight)[..., 0, 0], x[..., 0, 0] @ weight[..., 1, 1].T)
+    torch.testing.assert_close(convolutions.convolve(x, weight)[..., 0, 0], x[..., 0, 0] @ weight[..., 1, 1].T)
 
 
 # bfloat16
@@ -131,9 +132,9 @@ def test_a_map_of_one_pixel_meets_the_kernels_centre_alone():
 @pytest.fixture
 def patched(monkeypatch):
     """A list that grows with each convolution that is one product with the patches of its map."""
-    used, usual = [], cpu._ConvolvePatches.forward
-    monkeypatch.setattr(cpu, "MANY_WEIGHTS_BFLOAT16", 0)
-    monkeypatch.setattr(cpu._ConvolvePatches, "forward", staticmethod(
+    used, usual = [], convolutions._PatchConvolution.forward
+    monkeypatch.setattr(convolutions, "MANY_WEIGHTS_BFLOAT16", 0)
+    monkeypatch.setattr(convolutions._PatchConvolution, "forward", staticmethod(
         lambda ctx, *arguments: used.append(1) or usual(ctx, *arguments)))
     return used
 
@@ -141,7 +142,7 @@ def patched(monkeypatch):
 def test_products_with_patches_are_pytorchs_convolutions(case):
     convolution, x, outputs = case
     expected = gradients(convolution, x, outputs)
-    convolution.forward = lambda x: cpu._ConvolvePatches.apply(x, convolution.weight, convolution.bias)
+    convolution.forward = lambda x: convolutions._PatchConvolution.apply(x, convolution.weight, convolution.bias)
     for ours, theirs in zip(gradients(convolution, x, outputs), expected, strict=True):
         torch.testing.assert_close(ours, theirs)
 
@@ -153,7 +154,7 @@ def test_bfloat16_rounds_once_what_float32_computes(patched):
     expected = gradients(convolution, x, outputs)
     with torch.autocast("cpu", torch.bfloat16):
         usual = gradients(convolution, x, outputs.bfloat16())
-    with cpu.autocast_bfloat16():
+    with convolutions.autocast_bfloat16():
         found = gradients(convolution, x, outputs.bfloat16())
     assert patched and found[0].dtype == torch.bfloat16 and {part.dtype for part in found[1:]} == {torch.float32}
     for ours, theirs, exact in zip(found, usual, expected, strict=True):
@@ -162,10 +163,10 @@ def test_bfloat16_rounds_once_what_float32_computes(patched):
 
 
 def test_only_small_maps_and_many_weights_are_products_with_patches(monkeypatch, patched):
-    monkeypatch.setattr(cpu, "MANY_WEIGHTS_BFLOAT16", 9 * 4 * 6)
+    monkeypatch.setattr(convolutions, "MANY_WEIGHTS_BFLOAT16", 9 * 4 * 6)
     few, enough = nn.Conv2d(4, 5, 3, padding=1), nn.Conv2d(4, 6, 3, padding=1)
     strided = nn.Conv2d(4, 6, 3, stride=2, padding=1)
-    with cpu.autocast_bfloat16():
+    with convolutions.autocast_bfloat16():
         for convolution, size, used in ((few, 4, 0), (strided, 4, 0), (enough, 5, 0), (enough, 4, 1)):
             assert convolution(torch.randn(2, 4, size, size)).dtype == torch.bfloat16
             assert len(patched) == used
@@ -184,13 +185,13 @@ def test_training_in_bfloat16_follows_float32(pictures, make_network, patched):
 @pytest.mark.parametrize("profile, able, expected",
                          [("gpu", True, True), ("gpu", False, False), ("quick", True, False)])
 def test_bfloat16_is_for_processors_that_multiply_it(profile, able, expected, monkeypatch):
-    monkeypatch.setattr(cpu, "multiplies_bfloat16", lambda: able)
+    monkeypatch.setattr(convolutions, "multiplies_bfloat16", lambda: able)
     assert stage.engine(study.load(profile).precision, True, 100).bfloat16 == expected
 
 
 def test_the_processor_tells_whether_it_multiplies_bfloat16():
     flags = pathlib.Path("/proc/cpuinfo").read_text().split()
-    assert cpu.multiplies_bfloat16() == ("avx512_bf16" in flags)
+    assert convolutions.multiplies_bfloat16() == ("avx512_bf16" in flags)
 
 
 def test_evaluation_agrees_with_pytorchs_own_convolutions(pictures, products):
@@ -217,9 +218,9 @@ def test_training_agrees_with_pytorchs_own_gradients(pictures, monkeypatch):
 
     fast, fast_curve = train()
     used = []
-    monkeypatch.setattr(cpu, "weight_gradient", lambda *arguments: used.append(1))
-    monkeypatch.setattr(cpu, "SMALL_MAP", 0)
-    monkeypatch.setattr(cpu, "GRADIENT_MAP", 0)
+    monkeypatch.setattr(convolutions, "weight_gradient", lambda *arguments: used.append(1))
+    monkeypatch.setattr(convolutions, "SMALL_MAP", 0)
+    monkeypatch.setattr(convolutions, "GRADIENT_MAP", 0)
     usual, usual_curve = train()
     assert not used and fast_curve == pytest.approx(usual_curve, rel=1e-9)
     for name, tensor in usual.items():
@@ -231,8 +232,8 @@ def test_memory_is_kept():
     """New pages in the last of twenty rounds that each make a tensor of 64 MiB: hardly any, or as many as it has."""
     program = """
 import resource, torch
-from lib import cpu
-cpu.keep_memory()
+from lib.speed import memory
+memory.keep_memory()
 for _ in range(20):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     torch.ones(2**24)
@@ -240,5 +241,5 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
     kept, usual = (int(subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True,
                                       cwd=study.ROOT).stdout)
-                   for text in (program, program.replace("cpu.keep_memory()\n", "")))
+                   for text in (program, program.replace("memory.keep_memory()\n", "")))
     assert kept < 1000 and usual > 16_000

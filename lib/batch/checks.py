@@ -1,0 +1,95 @@
+"""What is refused beyond names, types and ranges: points that cannot be built, runs that would do nothing."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from lib import InputError, geometry
+from lib.batch.parameters import RUN_PARAMETERS, SCHEMES, Study
+from lib.batch.runs import FIGURES, NOTEBOOKS, Point, Run, name, resolved
+
+
+def first_error(error: ValidationError) -> str:
+    """What pydantic found first: where, what, and what was given there."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ").rstrip(".")
+    if place:
+        message = f"{place}: {message}"
+    if not isinstance(first["input"], dict):  # a whole section would fill the screen
+        message += f" (given: {first['input']!r})"
+    return message
+
+
+def check_figure(figure: str | None) -> None:
+    """Raise InputError for what `--only` cannot be; None, all of them, it can."""
+    if figure and figure not in FIGURES:
+        raise InputError(f"--only takes one of {', '.join(FIGURES)}, not {figure!r}.")
+
+
+def run_parameters(step: str, parameters: Point) -> Point:
+    """The checked parameters of a run as a notebook's cell gives them: of another scheme, those that it takes."""
+    if step == "baselines":
+        taken = {"scheme", "snr_db", "seed", *SCHEMES.get(parameters.get("scheme", ""), ())}
+        parameters = {name: value if name in taken else None for name, value in parameters.items()}
+    try:
+        return RUN_PARAMETERS[step](**parameters).model_dump()
+    except ValidationError as error:
+        raise InputError(f"The notebook's parameters: {first_error(error)}.") from error
+
+
+def check_point(settings: Study, parameters: Mapping[str, Any]) -> None:
+    """Raise InputError when a run of these parameters cannot be built."""
+    pool, ratio, bandwidth, scheme = (parameters.get(key) for key in ("pool", "ratio", "bandwidth", "scheme"))
+    if parameters.get("variant") == "longer_step4" and not any(item.longer_step4 for item in settings.ablations):
+        raise InputError(f"The study {settings.name} has no schedule for the variant longer_step4.")
+    if ratio is not None:
+        total = geometry.total_filters(settings.network.width, pool)
+        least = geometry.FLOOR * sum(geometry.BLOCKS[:pool])
+        if geometry.filters_to_remove(total, ratio) > total - least:
+            raise InputError(f"A pruning ratio of {ratio} up to pooling {pool} would leave a layer "
+                             f"fewer than {geometry.FLOOR} filters.")
+    if bandwidth is not None and scheme is None:
+        geometry.symbol_channels(pool, bandwidth)
+    if scheme in ("bottlenet", "bottlenet_plus"):
+        _check_bottlenet(settings, scheme, pool, bandwidth, parameters.get("level"))
+
+
+def _check_bottlenet(settings: Study, scheme: str, pool: int, bandwidth: int | None, level: int | None) -> None:
+    """BottleNet reduces the split's channels; BottleNet++ also sends whole channels, of one or four times the size."""
+    channels = geometry.widths(settings.network.width)[sum(geometry.BLOCKS[:pool]) - 1]
+    if scheme == "bottlenet":
+        if level is not None and level > channels:
+            raise InputError(f"BottleNet reduces the {channels} channels after pooling {pool} to 1 to {channels}, "
+                             f"not {level}.")
+        return
+    strides = (1,) if pool == 5 else (1, 4)  # a map of one pixel has nothing to stride over
+    units = [geometry.SYMBOLS_PER_CHANNEL[pool] * factor for factor in strides]
+    if not any(bandwidth % unit == 0 and bandwidth // unit <= channels for unit in units):
+        ways = " or ".join(f"{unit} up to {unit * channels}" for unit in units)
+        raise InputError(f"After pooling {pool}, BottleNet++ sends multiples of {ways} symbols, not {bandwidth}.")
+
+
+def check_prune(settings: Study, listed: Mapping[str, Run], run: Run) -> None:
+    """Raise InputError for a pruning run that removes no filter after the one that it starts from."""
+    if run.step != "prune":
+        return
+    pool, ratio = run.parameters["pool"], run.parameters["ratio"]
+    total = geometry.total_filters(settings.network.width, pool)
+    before = listed[run.upstream[0]].parameters.get("ratio", 0)
+    if geometry.filters_to_remove(total, ratio) == geometry.filters_to_remove(total, before):
+        raise InputError(f"A pruning ratio of {ratio:g} up to pooling {pool} removes as many of the {total} filters as "
+                         f"{before:g}.")
+
+
+def check_pretraining(settings: Study, other: Study) -> None:
+    """Raise InputError when `other`, the study that step 1 is taken from, trains it in another way."""
+    if other.pretrain_from or other.source != settings.pretrain_from:
+        raise InputError(f"pretrain_from must name a profile in params/ that trains its own step 1, "
+                         f"not {settings.pretrain_from!r}.")
+    for seed in settings.seeds:
+        run = Run(name("pretrain", seed=seed), NOTEBOOKS["pretrain"], {"seed": seed}, [])
+        ours, theirs = resolved(settings, run), resolved(other, run)
+        if different := [key for key in ours if ours[key] != theirs[key]]:
+            raise InputError(f"Step 1 cannot be taken from {other.name}, whose {' and '.join(different)} differ.")

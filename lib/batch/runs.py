@@ -1,0 +1,207 @@
+"""The runs that a study's figures need: each once, in dependency order, named by what tells it from others.
+
+Everything a profile changes stands in its YAML file; nothing here asks which profile it is.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lib.batch.parameters import Study
+
+NOTEBOOKS = {"pretrain": "01_pretrain", "prune": "02_prune", "autoencoder": "03_autoencoder",
+             "end_to_end": "04_end_to_end", "baselines": "05_baselines"}
+REPORT = ("10_figure3", "11_figure4", "12_figure5", "20_claims")
+FIGURES = ("figure3", "figure4", "figure4a", "figure4b", "figure5", "ablations")  # what a part of a study is for
+
+Point = dict[str, Any]  # the parameters of one run: pool, ratio, bandwidth, snr_db, seed, variant
+
+
+@dataclass
+class Run:
+    """One papermill run: its name is its path below outputs/<profile>/."""
+
+    name: str
+    notebook: str
+    parameters: Point
+    upstream: list[str]
+    figures: set[str] = field(default_factory=set)
+
+    @property
+    def step(self) -> str:
+        return self.name.split("/")[0]
+
+
+def name(step: str, pool: int | None = None, ratio: float | None = None, bandwidth: int | None = None,
+         snr_db: float | None = None, seed: int = 0, variant: str = "proposed", scheme: str | None = None,
+         level: int | None = None) -> str:
+    """A run's readable name, which is its path: `end_to_end/pool2-r0.50-b2048-snr14.5-s0`."""
+    # Two decimals, and more only where they are needed to tell two ratios apart.
+    digits = ".2f" if ratio is None or ratio == round(ratio, 2) else "g"
+    labelled = (("", scheme, ""), ("pool", pool, ""), ("r", ratio, digits), ("b", bandwidth, ""), ("level", level, ""),
+                ("snr", snr_db, "g"), ("s", seed, ""), ("", None if variant == "proposed" else variant, ""))
+    parts = [f"{label}{value:{form}}" for label, value, form in labelled if value is not None]
+    return f"{step}/{'-'.join(parts)}"
+
+
+def runs(settings: Study, extra: Iterable[Point] = (), baselines: Iterable[Point] = ()) -> list[Run]:
+    """All runs that the study's figures need, each once, in dependency order.
+
+    `extra` and `baselines` are the parameters of further end-to-end models and other schemes, for a notebook
+    opened by hand.
+    """
+    points = _points(settings) + [(point, "interactive") for point in extra]
+    listing = _Listing(points)
+    for point, figure in points:
+        listing.add_model(point, figure)
+    for baseline in settings.baselines.runs if settings.baselines else []:
+        listing.add_other_scheme(dict(baseline), settings.seeds[0])
+    for point in baselines:
+        listing.add_other_scheme(point, settings.seeds[0])
+    return list(listing.runs.values())
+
+
+class _Listing:
+    """The list while it grows. Runs are shared: what two figures need is listed once, for both."""
+
+    def __init__(self, points: list[tuple[Point, str]]):
+        self.points = points
+        self.runs: dict[str, Run] = {}
+
+    def add(self, step: str, figure: str, upstream: Iterable[str] = (), **parameters: Any) -> str:
+        """List a run, if it is new, and note the figure on it and on all upstream of it; returns its name."""
+        run = Run(name(step, **parameters), NOTEBOOKS[step], parameters, list(upstream))
+        self.runs.setdefault(run.name, run)
+        for needed in needs(self.runs, run.name):
+            self.runs[needed].figures.add(figure)
+        return run.name
+
+    def add_network(self, figure: str, pool: int | None, ratio: float, seed: int, variant: str) -> str:
+        """The pretrained net, or the last stop on the pruning chain that leads to the ratio.
+
+        One chain a split serves all ratios: each ratio that a point asks for is a stop, where the next one goes on.
+        """
+        chain = criterion(variant)
+        stops = {point["ratio"] for point, _ in self.points
+                 if (point["pool"], point["seed"], criterion(point["variant"])) == (pool, seed, chain)}
+        last = self.add("pretrain", figure, seed=seed)
+        for stop in sorted(stops | {ratio}):
+            if 0 < stop <= ratio:
+                last = self.add("prune", figure, [last], pool=pool, ratio=stop, seed=seed, variant=chain)
+        return last
+
+    def add_model(self, point: Point, figure: str) -> None:
+        """An end-to-end model after its autoencoder (step 3), which a longer step 4 shares with the usual one."""
+        start = self.add_network(figure, point["pool"], point["ratio"], point["seed"], point["variant"])
+        if point["variant"] != "no_step3":
+            variant = "proposed" if point["variant"] == "longer_step4" else point["variant"]
+            start = self.add("autoencoder", figure, [start], **{**point, "variant": variant})
+        self.add("end_to_end", figure, [start], **point)
+
+    def add_other_scheme(self, baseline: Point, seed: int) -> None:
+        """Another scheme, after the network that it starts from."""
+        given = {key: value for key, value in baseline.items() if value is not None}
+        parameters = {"seed": seed, "pool": None, "ratio": None, "bandwidth": None, "level": None, **given}
+        for figure in _figures_of(baseline, self.points):
+            start = self.add_network(figure, parameters["pool"], parameters["ratio"] or 0.0, parameters["seed"],
+                                     "proposed")
+            self.add("baselines", figure, [start], **parameters)
+
+
+def _figures_of(baseline: Point, points: list[tuple[Point, str]]) -> set[str]:
+    """Figure 3 shows the other schemes; the separation baseline is for the curve of its split, ratio, bandwidth."""
+    if baseline["scheme"] != "separation":
+        return {"figure3"}
+    curve = [baseline.get(key) for key in ("pool", "ratio", "bandwidth")]
+    figures = {figure for point, figure in points if figure.startswith(("figure4", "figure5"))
+               and [point["pool"], point["ratio"], point["bandwidth"]] == curve}
+    return figures or {"figure3"}
+
+
+def criterion(variant: str) -> str:
+    """The pruning chain that a variant starts from."""
+    return variant if variant in ("magnitude", "random") else "proposed"
+
+
+def needs(listed: Mapping[str, Run], target: str, here: Callable[[str], Any] = lambda name: False) -> set[str]:
+    """A run's name and those of all runs upstream of it, back to those that are `here`."""
+    found: set[str] = set()
+    queue = [target]
+    while queue:
+        current = queue.pop()
+        if current not in found:
+            found.add(current)
+            queue += [name for name in listed[current].upstream if not here(name)]
+    return found
+
+
+def _points(settings: Study) -> list[tuple[Point, str]]:
+    """(parameters of an end-to-end model, figure), in the order in which they are worth having.
+
+    Figures 4 and 5 with one model for all SNRs come first, for every seed; a study broken off has whole curves.
+    """
+    three = settings.figure3
+    listed = []
+    for seed in settings.seeds:
+        listed += _curves(settings, seed)
+    for ladder in three.ladders:
+        for ratio in ladder.ratios:
+            for bandwidth in ladder.bandwidths:
+                listed.append((_point(ladder.pool, ratio, bandwidth, three.snr_db, settings.seeds[0]), "figure3"))
+    for ablations in settings.ablations:
+        for variant in ablations.variants:
+            listed.append((_point(**ablations.point, seed=settings.seeds[0], variant=variant), "ablations"))
+    return listed
+
+
+def _curves(settings: Study, seed: int) -> list[tuple[Point, str]]:
+    """The models of Figures 4 and 5 for one seed: `fixed` ones, then `matched` ones, SNR by SNR over all curves."""
+    four, five = settings.figure4, settings.figure5
+
+    def figure5(snr_db: float) -> list[tuple[Point, str]]:
+        return [(_point(five.pool, five.ratio, bandwidth, snr_db, seed), "figure5")
+                for bandwidth in sorted(five.bandwidths, reverse=True)]
+
+    def figure4(snr_db: float, ratios: Collection[float]) -> list[tuple[Point, str]]:
+        return [(_point(panel.pool, ratio, panel.bandwidth, snr_db, seed), f"figure4{letter}")
+                for letter, panel in four.panels.items() for ratio in ratios]
+
+    listed = figure5(five.fixed_snr_db) + figure4(four.fixed_snr_db, four.ratios)
+    for snr_db in dict.fromkeys([*five.matched_snr_db, *four.matched_snr_db]):
+        if snr_db in five.matched_snr_db:
+            listed += figure5(snr_db)
+        if snr_db in four.matched_snr_db:
+            listed += figure4(snr_db, four.matched_ratios)
+    return listed
+
+
+def _point(pool: int, ratio: float, bandwidth: int, snr_db: float, seed: int, variant: str = "proposed") -> Point:
+    return {"pool": pool, "ratio": float(ratio), "bandwidth": bandwidth, "snr_db": float(snr_db), "seed": seed,
+            "variant": variant}
+
+
+def settings_for(settings: Study, parameters: Mapping[str, Any]) -> Study:
+    """The study as a run of these parameters sees it: a variant may train step 4 by another schedule.
+
+    That schedule stands with the ablations of the run's point; elsewhere, by hand, the first one counts.
+    """
+    if parameters.get("variant") != "longer_step4":
+        return settings
+    scheduled = [ablations for ablations in settings.ablations if ablations.longer_step4]
+    here = [ablations for ablations in scheduled if ablations.point.items() <= parameters.items()]
+    return settings.model_copy(update={"end_to_end": (here or scheduled)[0].longer_step4})
+
+
+def resolved(settings: Study, run: Run) -> dict[str, Any]:
+    """All parameters that decide the run's numbers; where the data lies is not among them."""
+    values = settings_for(settings, run.parameters).model_dump(mode="json")
+    sections = ["network", "evaluation", "precision", run.step]  # each step has a section of its name
+    if run.step in ("pretrain", "prune", "autoencoder"):  # these evaluate over no list of SNRs
+        values["evaluation"] = {"curve_images": settings.evaluation.curve_images}
+    else:
+        values["evaluation"]["snr_db"] = settings.snrs_db(run.parameters["snr_db"])
+        values["evaluation"].pop("matched_across")  # what it decides is that list
+    if run.step == "baselines":  # two-step pruning trains as pruning does; the list of runs is not a parameter
+        values["baselines"].pop("runs")
+        sections.append("prune")
+    return {"data": settings.data.name, **{section: values[section] for section in sections}, **run.parameters}
