@@ -1,13 +1,15 @@
 """What a training notebook works with: its run's parameters, data, engine, upstream weights, and its result."""
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
+import torch
 from torch import nn
 
-from lib import InputError, geometry, run, study, weights
+from lib import InputError, checkpoint, geometry, run, study, vgg, weights
 from lib.batch import checks, places
 from lib.batch.places import OUTPUT, find, interactive_folder, read_result, write_json
 from lib.evidence import fingerprint, provenance
@@ -55,10 +57,29 @@ class Job(Stage):
         A checkpoint is of one code, one set of parameters, the upstream weights it began with, and one engine: with
         any other, training starts anew.
         """
-        engine = self.engine.device.type, self.engine.bfloat16, self.engine.cuda_graphs
-        key = f"{self.made_by} {self.upstream_weights()} {stage} {engine}"
-        return super().fit(model, inputs, targets, loss, schedule, stage, key=key, report=self.say,
+        return super().fit(model, inputs, targets, loss, schedule, stage, key=self.key(stage), report=self.say,
                            checkpoint=self.folder / f"checkpoint{stage}.pt", **options)
+
+    def key(self, stage: str) -> str:
+        """What a checkpoint must carry to be resumed."""
+        engine = self.engine.device.type, self.engine.bfloat16, self.engine.cuda_graphs
+        return f"{self.made_by} {self.upstream_weights()} {stage} {engine}"
+
+    def pruned(self, stage: str, generator: torch.Generator, prune: Callable) -> nn.Module:
+        """The network that `prune()` gives, or gave before this run was broken off.
+
+        Then it need not be scored again, and another processor, which might choose another filter, goes on with the
+        same network. The random numbers of `generator` go on where they were, too.
+        """
+        path, key = self.folder / f"checkpoint{stage}-network.pt", self.key(f"{stage}-network")
+        stored = checkpoint.load(path, key, torch.device("cpu"), self.say)
+        if stored is None:
+            network = prune()
+            checkpoint.save(path, key, {"model": network.state_dict(), "channels": vgg.channels(network),
+                                        "generator": generator.get_state()})
+            return network
+        generator.set_state(stored["generator"])
+        return self.rebuild(stored["model"], stored["channels"], self.study.classes)
 
     def upstream_weights(self) -> dict:
         """{upstream run: {file: SHA-256 of its weights}}."""
@@ -94,8 +115,8 @@ class Job(Stage):
             "provenance": provenance.record(self, 0 if history is None else history.seconds.sum())}
         write_json(self.folder / f"result.json{ending}", result)
         if by_hand:
-            for checkpoint in self.folder.glob("checkpoint*.pt"):
-                checkpoint.unlink()
+            for left in self.folder.glob("checkpoint*.pt"):
+                left.unlink()
         return pd.Series(metrics, name=self.run.name).to_frame()
 
     def save(self, state: weights.State, half: bool, ending: str) -> None:

@@ -1,6 +1,5 @@
 """The one training loop, for all four steps (Sec. II-D) and for the baselines."""
 
-import os
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -11,7 +10,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from lib import data
+from lib import checkpoint as checkpoints, data
 from lib.codec import GDN
 from lib.speed import convolutions, graphs
 
@@ -57,7 +56,7 @@ def fit(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor | None, lo
     recorded = engine.cuda_graphs and all(getattr(module, "capturable", True) for module in model.modules())
     optimizer = _optimizer(model, schedule, recorded)
     scheduler = _scheduler(optimizer, schedule, -(-images // schedule.batch_size))
-    history = _resume(checkpoint, key, model, optimizer, scheduler, engine.device)
+    history = _resume(checkpoints.load(checkpoint, key, engine.device, report), model, optimizer, scheduler)
     if history:
         report(f"resumed after epoch {len(history)} of {schedule.epochs}")
     total = torch.zeros((), device=engine.device)
@@ -74,7 +73,7 @@ def fit(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor | None, lo
         history.append({"epoch": epoch + 1, "loss": mean, **(evaluate() if evaluate else {}),
                         "lr": float(scheduler.get_last_lr()[0]), "seconds": round(seconds, 2)})
         report(_in_words(history[-1], schedule.epochs, images / seconds))
-        _save(checkpoint, key, model, optimizer, scheduler, history)
+        checkpoints.save(checkpoint, key, _state(model, optimizer, scheduler, history, schedule.epochs))
     model.eval()
     return pd.DataFrame(history)
 
@@ -154,21 +153,20 @@ def _scheduler(optimizer, schedule, batches):
     return torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, schedule.gamma)
 
 
-def _resume(checkpoint, key, model, optimizer, scheduler, device):
-    if checkpoint is None or not Path(checkpoint).exists():
+def _resume(stored, model, optimizer, scheduler):
+    """Continue from a checkpoint's content; returns the learning curve so far."""
+    if stored is None:
         return []
-    state = torch.load(checkpoint, map_location=device, weights_only=True)
-    if state["key"] != key:
-        return []
-    for part, name in ((model, "model"), (optimizer, "optimizer"), (scheduler, "scheduler")):
-        part.load_state_dict(state[name])
-    return state["history"]
+    model.load_state_dict(stored["model"])
+    if "optimizer" in stored:
+        optimizer.load_state_dict(stored["optimizer"])
+        scheduler.load_state_dict(stored["scheduler"])
+    return stored["history"]
 
 
-def _save(checkpoint, key, model, optimizer, scheduler, history):
-    if checkpoint is None:
-        return
-    partial = Path(f"{checkpoint}.partial")
-    torch.save({"key": key, "model": model.state_dict(), "optimizer": optimizer.state_dict(),
-                "scheduler": scheduler.state_dict(), "history": history}, partial)
-    os.replace(partial, checkpoint)
+def _state(model, optimizer, scheduler, history, epochs):
+    """A checkpoint's content; after the last epoch the optimizer, as large as the model, is no longer needed."""
+    state = {"model": model.state_dict(), "history": history}
+    if len(history) < epochs:
+        state |= {"optimizer": optimizer.state_dict(), "scheduler": scheduler.state_dict()}
+    return state

@@ -25,7 +25,7 @@ def record(job, trained_seconds: float) -> dict:
     ended = datetime.now(UTC)
     return {
         **job.origin, "seed": job.seed, "threads": torch.get_num_threads(),
-        "device": device(),
+        "device": device(), "processor": processor(),
         "precision": "bfloat16" if job.engine.bfloat16 else "float32",
         "versions": {"python": platform.python_version(),
                      **{name: importlib.metadata.version(name) for name in LIBRARIES if _installed(name)}},
@@ -47,6 +47,17 @@ def _git(*arguments):
     except FileNotFoundError:  # there is no git
         return None
     return done.stdout.strip() if done.returncode == 0 else None
+
+
+def processor() -> str:
+    """The processor's generation, which its name may hide: those called "AMD EPYC" differ in their arithmetic."""
+    info = Path("/proc/cpuinfo")
+    known = {}
+    for line in info.read_text().splitlines() if info.exists() else []:
+        key, _, value = line.partition(":")
+        known.setdefault(key.strip(), value.strip())
+    family, model = known.get("cpu family", "unknown"), known.get("model", "unknown")
+    return f"{known.get('vendor_id', platform.machine())}, family {family}, model {model}"
 
 
 def device() -> str:

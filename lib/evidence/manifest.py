@@ -1,0 +1,95 @@
+"""Whether results are still what was stored: a digest over all that each says, listed in a file that git keeps.
+
+`outputs/<profile>/manifest.csv` has a row for each finished run (`digest`, and in `upstream` the digests of the runs
+that it started from) and for each figure's table. A result finished by `lib.run` enters itself; those from before
+28 November 2026 were entered once, as git held them at the commit in the column `commit`.
+"""
+
+import csv
+import fcntl
+import hashlib
+import io
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from lib.batch import places
+
+FIELDS = ("name", "digest", "upstream", "commit")
+ABOUT = "manifest.csv"
+
+
+def digest(folder: Path, upstream: Iterable[str]) -> str:
+    """SHA-256 over a finished run's result.json and history.csv, and over the digests of the runs upstream of it.
+
+    The whole result counts: parameters, metrics, evaluation, channels, the weights' checksums, provenance. Layout and
+    the order of its names do not.
+    """
+    result = json.dumps(places.read_result(folder), sort_keys=True, ensure_ascii=False)
+    history = folder / "history.csv"
+    curve = history.read_text() if history.exists() else ""
+    return hashlib.sha256(json.dumps([result, curve, list(upstream)]).encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def read(settings) -> dict[str, dict[str, str]]:
+    """{name: its row} of a study's manifest; empty if there is none yet."""
+    file = places.folder_of(settings, ABOUT)
+    if not file.exists():
+        return {}
+    with open(file, newline="") as stream:
+        return {row["name"]: row for row in csv.DictReader(stream)}
+
+
+def enter(settings, rows: Iterable[dict[str, str]]) -> None:
+    """Add or replace rows of a study's manifest, whole or not at all, while other runs may do the same."""
+    file = places.folder_of(settings, ABOUT)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with open(file.parent / ".manifest.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        known = read(settings) | {row["name"]: row for row in rows}
+        text = io.StringIO()
+        writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({field: row.get(field, "") for field in FIELDS} for _, row in sorted(known.items()))
+        places.replace(file, lambda path: path.write_text(text.getvalue()))
+
+
+def enter_run(settings, item) -> None:
+    """Enter a run that has just finished."""
+    known = read(settings)
+    upstream = [known[name]["digest"] for name in item.upstream if name in known]
+    enter(settings, [{"name": item.name, "upstream": " ".join(upstream),
+                      "digest": digest(places.folder_of(settings, item.name), upstream)}])
+
+
+def enter_tables(settings) -> None:
+    """Enter the tables behind the figures, which have just been drawn."""
+    folder = places.folder_of(settings, "figures")
+    enter(settings, [{"name": f"figures/{path.name}", "digest": file_digest(path)} for path in folder.glob("*.csv")])
+
+
+def altered(settings, listed: Iterable) -> list[str]:
+    """In words: the results and tables of a study that are not what its manifest lists, or that it does not list."""
+    known, found = read(settings), []
+    for item in listed:
+        folder = places.folder_of(settings, item.name)
+        if settings.pretrain_from and item.step == "pretrain":
+            continue  # it lies in another study's folder, and that study's manifest lists it
+        row = known.get(item.name)
+        if not places.finished(folder):
+            if row:
+                found.append(f"{item.name}: listed, and not there")
+        elif row is None:
+            found.append(f"{item.name}: not listed")
+        elif digest(folder, row["upstream"].split()) != row["digest"]:
+            found.append(f"{item.name}: not what was stored")
+    for name, row in known.items():
+        path = places.folder_of(settings, name)
+        if name.startswith("figures/") and (not path.exists() or file_digest(path) != row["digest"]):
+            found.append(f"{name}: not what was drawn")
+    return found
