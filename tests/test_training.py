@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from pydantic import ValidationError
 from torch import nn
 
-from lib import codec, data, vgg
+from lib import checkpoint, codec, data, vgg
 from lib.schedule import Schedule
 from lib.training import fit
 
@@ -271,7 +271,8 @@ def test_a_loss_that_is_not_finite_stops_the_training(tmp_path, bad):
 
     with pytest.raises(FloatingPointError, match="epoch 2"):
         fit(Weight(), numbered(40), None, loss, plain(epochs=4), checkpoint=tmp_path / "c.pt", key="k", **QUIET)
-    assert len(torch.load(tmp_path / "c.pt")["history"]) == 1  # a diverged epoch is not kept
+    kept = checkpoint.load(tmp_path / "c.pt", "k", torch.device("cpu"))
+    assert len(kept["history"]) == 1  # a diverged epoch is not kept
 
 
 def test_divergence_itself_is_found():
@@ -364,6 +365,30 @@ def test_a_half_written_checkpoint_is_never_read(pictures, unbroken, tmp_path):
     resumed = train(pictures, tmp_path)
     assert resumed[2] == 2
     assert_same(resumed, unbroken["one cycle"])
+
+
+@pytest.mark.parametrize("harm", ["one bit", "cut", "empty"])
+def test_a_damaged_checkpoint_is_named_and_the_training_starts_anew(pictures, unbroken, tmp_path, capsys, harm):
+    with pytest.raises(Interrupted):
+        train(pictures, tmp_path, stop=(2, 0))
+    path = tmp_path / "checkpoint.pt"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes({"one bit": content, "cut": content[:1000], "empty": b""}[harm])
+    said = []
+    assert checkpoint.load(path, "k", torch.device("cpu"), said.append) is None
+    assert len(said) == 1 and str(path) in said[0]
+    again = train(pictures, tmp_path)
+    assert again[2] == 4
+    assert_same(again, unbroken["one cycle"])
+
+
+def test_the_last_checkpoint_holds_no_optimizer(pictures, tmp_path):
+    with pytest.raises(Interrupted):
+        train(pictures, tmp_path, stop=(2, 0))
+    before = (tmp_path / "checkpoint.pt").stat().st_size
+    train(pictures, tmp_path)
+    assert (tmp_path / "checkpoint.pt").stat().st_size < 0.6 * before
 
 
 def test_writing_a_checkpoint_changes_no_number(pictures, unbroken, tmp_path):
