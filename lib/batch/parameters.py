@@ -186,6 +186,22 @@ class Baselines(Strict):
     runs: list[Baseline] = []
 
 
+class DecidingModels(Strict):
+    """Models of one pruned net, at these bandwidths and SNRs of training."""
+
+    pool: Pool
+    ratio: Ratio
+    bandwidths: list[int]
+    snr_db: list[float] = [14.5]
+
+
+class Deciding(Strict):
+    """What decides claims, in the order of its worth: `--only claims`, and first in the whole study."""
+
+    models: list[DecidingModels] = []
+    schemes: list[Baseline] = []  # of those that `baselines` lists
+
+
 class Study(Strict):
     name: str = Field(pattern=r"^[a-z0-9_-]+$")
     about: str
@@ -206,6 +222,7 @@ class Study(Strict):
     figure5: Figure5
     ablations: list[Ablations] = []  # in the file also a single one
     baselines: Baselines | None = None
+    deciding: Deciding = Deciding()
     _source: str = PrivateAttr("")  # set by lib.study.load
 
     @field_validator("ablations", mode="before")
@@ -214,6 +231,15 @@ class Study(Strict):
         if given is None:
             return []
         return [given] if isinstance(given, dict) else given
+
+    @model_validator(mode="after")
+    def what_decides_is_listed(self) -> Self:
+        listed = self.baselines.runs if self.baselines else []
+        for scheme in self.deciding.schemes:
+            if scheme not in listed:
+                given = scheme.model_dump(exclude_defaults=True)
+                raise InputError(f"deciding.schemes names a run that baselines.runs does not list: {given}.")
+        return self
 
     @model_validator(mode="after")
     def each_point_has_one_list_of_variants(self) -> Self:

@@ -12,7 +12,8 @@ from lib.batch.parameters import Study
 NOTEBOOKS = {"pretrain": "01_pretrain", "prune": "02_prune", "autoencoder": "03_autoencoder",
              "end_to_end": "04_end_to_end", "baselines": "05_baselines"}
 REPORT = ("10_figure3", "11_figure4", "12_figure5", "20_claims")
-FIGURES = ("figure3", "figure4", "figure4a", "figure4b", "figure5", "ablations")  # what a part of a study is for
+# What a part of a study is for; `claims` are the runs that decide claims, where a study names them.
+FIGURES = ("claims", "figure3", "figure4", "figure4a", "figure4b", "figure5", "ablations")
 
 Point = dict[str, Any]  # the parameters of one run: pool, ratio, bandwidth, snr_db, seed, variant
 
@@ -55,7 +56,7 @@ def runs(settings: Study, extra: Iterable[Point] = (), baselines: Iterable[Point
     for point, figure in points:
         listing.add_model(point, figure)
     for baseline in settings.baselines.runs if settings.baselines else []:
-        listing.add_other_scheme(dict(baseline), settings.seeds[0])
+        listing.add_other_scheme(dict(baseline), settings.seeds[0], baseline in settings.deciding.schemes)
     for point in baselines:
         listing.add_other_scheme(point, settings.seeds[0])
     return list(listing.runs.values())
@@ -98,11 +99,11 @@ class _Listing:
             start = self.add("autoencoder", figure, [start], **{**point, "variant": variant})
         self.add("end_to_end", figure, [start], **point)
 
-    def add_other_scheme(self, baseline: Point, seed: int) -> None:
+    def add_other_scheme(self, baseline: Point, seed: int, decides: bool = False) -> None:
         """Another scheme, after the network that it starts from."""
         given = {key: value for key, value in baseline.items() if value is not None}
         parameters = {"seed": seed, "pool": None, "ratio": None, "bandwidth": None, "level": None, **given}
-        for figure in _figures_of(baseline, self.points):
+        for figure in sorted(_figures_of(baseline, self.points) | ({"claims"} if decides else set())):
             start = self.add_network(figure, parameters["pool"], parameters["ratio"] or 0.0, parameters["seed"],
                                      "proposed")
             self.add("baselines", figure, [start], **parameters)
@@ -138,10 +139,15 @@ def needs(listed: Mapping[str, Run], target: str, here: Callable[[str], Any] = l
 def _points(settings: Study) -> list[tuple[Point, str]]:
     """(parameters of an end-to-end model, figure), in the order in which they are worth having.
 
-    Figures 4 and 5 with one model for all SNRs come first, for every seed; a study broken off has whole curves.
+    First what decides claims; then Figures 4 and 5 with one model for all SNRs, for every seed, so that a study broken
+    off has whole curves.
     """
     three = settings.figure3
     listed = []
+    for model in settings.deciding.models:
+        for bandwidth in model.bandwidths:
+            for snr_db in model.snr_db:
+                listed.append((_point(model.pool, model.ratio, bandwidth, snr_db, settings.seeds[0]), "claims"))
     for seed in settings.seeds:
         listed += _curves(settings, seed)
     for ladder in three.ladders:
@@ -192,16 +198,21 @@ def settings_for(settings: Study, parameters: Mapping[str, Any]) -> Study:
     return settings.model_copy(update={"end_to_end": (here or scheduled)[0].longer_step4})
 
 
-def resolved(settings: Study, run: Run) -> dict[str, Any]:
-    """All parameters that decide the run's numbers; where the data lies is not among them."""
-    values = settings_for(settings, run.parameters).model_dump(mode="json")
+def resolved(settings: Study, run: Run, defaults: bool = True) -> dict[str, Any]:
+    """All parameters that decide the run's numbers; where the data lies is not among them.
+
+    Without `defaults`, only those that differ from the schema's: so a parameter that is added to the schema, off by
+    default, changes no run's origin.
+    """
+    values = settings_for(settings, run.parameters).model_dump(mode="json", exclude_defaults=not defaults)
     sections = ["network", "evaluation", "precision", run.step]  # each step has a section of its name
     if run.step in ("pretrain", "prune", "autoencoder"):  # these evaluate over no list of SNRs
         values["evaluation"] = {"curve_images": settings.evaluation.curve_images}
     else:
         values["evaluation"]["snr_db"] = settings.snrs_db(run.parameters["snr_db"])
-        values["evaluation"].pop("matched_across")  # what it decides is that list
+        values["evaluation"].pop("matched_across", None)  # what it decides is that list
     if run.step == "baselines":  # two-step pruning trains as pruning does; the list of runs is not a parameter
-        values["baselines"].pop("runs")
+        values["baselines"].pop("runs", None)
         sections.append("prune")
-    return {"data": settings.data.name, **{section: values[section] for section in sections}, **run.parameters}
+    chosen = {section: values[section] for section in sections if section in values}
+    return {"data": settings.data.name, **chosen, **run.parameters}

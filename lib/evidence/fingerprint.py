@@ -72,7 +72,7 @@ def code(notebook: str, tree: Tree | None = None,
 
 def origin(settings, item, upstream: list[list[Step]], version: str | None = None) -> list[Step]:
     """What decides a run's numbers: the steps upstream of it, then its own, whose code has this hash (today's)."""
-    parameters = digest(json.dumps(study.resolved(settings, item), sort_keys=True))
+    parameters = digest(json.dumps(study.resolved(settings, item, defaults=False), sort_keys=True))
     steps = [step for steps in upstream for step in steps]
     return [*steps, [item.notebook, parameters, version or code(item.notebook)[0]]]
 

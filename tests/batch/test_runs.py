@@ -220,3 +220,24 @@ def test_every_setting_is_used(section):
                       for path in sorted((study.ROOT / folder).rglob(kind))).replace("spec.", "baselines.")
     fields = getattr(parameters, section.capitalize()).model_fields
     assert [name for name in fields if f"{section}.{name}" not in sources] == []
+
+
+def test_runs_that_decide_claims_come_first_and_are_marked_with_all_upstream_of_them():
+    listed = study.runs(study.load("paper"))
+    marked = [item for item in listed if "claims" in item.figures]
+    names = [item.name for item in listed]
+    assert names[:6] == ["pretrain/s0", "prune/pool5-r0.30-s0", "prune/pool5-r0.40-s0", "prune/pool5-r0.50-s0",
+                         "autoencoder/pool5-r0.50-b8-snr14.5-s0", "end_to_end/pool5-r0.50-b8-snr14.5-s0"]
+    assert all(set(item.upstream) <= {other.name for other in marked} for item in marked)
+    assert "baselines/bottlenet_plus-pool5-b64-snr14.5-s0" in {item.name for item in marked}
+    models = [item for item in listed if item.step in ("pretrain", "prune", "autoencoder", "end_to_end")]
+    count = sum("claims" in item.figures for item in models)
+    assert all("claims" in item.figures for item in models[:count])
+
+
+def test_what_is_off_by_default_is_no_part_of_a_runs_origin():
+    settings = study.load("quick")
+    item = study.runs(settings)[0]
+    whole, short = study.resolved(settings, item), study.resolved(settings, item, defaults=False)
+    assert whole["pretrain"]["momentum"] == 0.9 and "momentum" not in short["pretrain"]
+    assert short["pretrain"].items() <= whole["pretrain"].items() and short["seed"] == 0
