@@ -126,8 +126,8 @@ def verify(profiles):
         print(f"{loaded.name}: {len(finished)} finished results, {len(old)} stale, {len(unknown)} not in the study")
         for name in old:
             print(f"  stale: {name}")
-        for name in results.of_other_weights(profile):
-            print(f"  rests on another making of its upstream run, whose weights were not kept: {name}")
+        for name in results.retrained_upstream(profile):
+            print(f"  started from a re-trained upstream model, whose weights were not kept: {name}")
         for name in unknown:
             print(f"  not in the study: {name}")
         for path in damaged:

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from helpers import copy_project, work_in
-from lib import data, vgg
+from lib import data, study, vgg
+from lib.batch import places
 
 torch.set_num_threads(1)
 
@@ -25,6 +26,15 @@ def pytest_collection_modifyitems(items):
 def seeded():
     """Every test draws the same numbers, alone or among others."""
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """A folder with the profiles and without results, in which the project's are looked for."""
+    shutil.copytree(study.ROOT / "params", tmp_path / "params")
+    monkeypatch.setattr(study, "ROOT", tmp_path)
+    monkeypatch.delenv(places.OUTPUT, raising=False)
+    return tmp_path
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,8 @@ Notebooks 01 to 05 run in test_run.py.
 """
 
 import ast
-import importlib
 import json
+import pkgutil
 import subprocess
 import sys
 
@@ -105,15 +105,15 @@ def test_a_notebook_opens_with_a_title_and_says_what_it_does(path):
 
 def lib_names(tree):
     """{name in the notebook: module} of what it imports from lib."""
-    return {alias.asname or alias.name: alias.name for node in ast.walk(tree)
-            if isinstance(node, ast.ImportFrom) and node.module == "lib" for alias in node.names}
+    return {alias.asname or alias.name: f"{node.module}.{alias.name}" for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "lib" for alias in node.names}
 
 
 @every_notebook
 def test_every_name_that_it_takes_from_lib_exists(path):
     tree = ast.parse(source(path))
     names = lib_names(tree)
-    modules = {name: importlib.import_module(f"lib.{module}") for name, module in names.items()}
+    modules = {name: pkgutil.resolve_name(module) for name, module in names.items()}
     assigned = {target.id for node in ast.walk(tree) if isinstance(node, ast.Assign) for target in ast.walk(node)
                 if isinstance(target, ast.Name) and isinstance(target.ctx, ast.Store)}
     used = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)

@@ -216,32 +216,32 @@ def test_what_rests_on_a_stale_result_is_stale_too(workspace):
     assert [item.name for item in results.pending("tiny", rerun_stale=True)] == list(runs())
 
 
-def test_what_rests_on_an_earlier_making_of_its_weights_is_reported(workspace):
-    assert results.of_other_weights("tiny") == []
+def test_a_run_that_started_from_other_weights_than_its_upstream_runs_is_reported(workspace):
+    assert results.retrained_upstream("tiny") == []
     path = folder(AUTOENCODER) / "result.json"
     made = json.loads(path.read_text())
     path.write_text(json.dumps({**made, "weights": {"model.safetensors": "0" * 64}}))
-    assert results.of_other_weights("tiny") == [MODEL] and results.stale("tiny") == ([], [])
-    assert results.progress("tiny") == ("6 of 6 runs are finished. 1 of them started from another making of their "
-                                        f"upstream run: {MODEL}.")
+    assert results.retrained_upstream("tiny") == [MODEL] and results.stale("tiny") == ([], [])
+    assert results.progress("tiny") == ("6 of 6 runs are finished. 1 of them started from a re-trained upstream "
+                                        f"model: {MODEL}.")
 
 
-def test_what_rests_on_a_run_from_another_making_is_told_too_if_asked(workspace):
+def test_what_rests_on_a_run_with_a_retrained_upstream_model_is_reported_if_asked(workspace):
     path = folder(PRUNE) / "result.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "weights": {"model.safetensors": "0" * 64}}))
-    first = results.of_other_weights("tiny")
+    first = results.retrained_upstream("tiny")
     assert AUTOENCODER in first and MODEL not in first
-    assert {*first, MODEL} <= set(results.of_other_weights("tiny", downstream=True))
+    assert {*first, MODEL} <= set(results.retrained_upstream("tiny", downstream=True))
 
 
 def test_it_is_reported_of_a_result_that_does_not_name_its_weights_too(workspace):
     path = folder(MODEL) / "result.json"
     made = {key: value for key, value in json.loads(path.read_text()).items() if key != "upstream_weights"}
     path.write_text(json.dumps(made))
-    assert results.of_other_weights("tiny") == []
+    assert results.retrained_upstream("tiny") == []
     made["provenance"]["start"] = "2020-01-01T00:00:00+00:00"
     path.write_text(json.dumps(made))
-    assert results.of_other_weights("tiny") == [MODEL]
+    assert results.retrained_upstream("tiny") == [MODEL]
 
 
 def test_a_result_that_no_study_lists_is_reported(workspace):

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 # The doors and the rooms around the science hand over, list, store and draw. What changes numbers stands in none of
 # them (tests/batch/test_fingerprint.py), and a name that leads there is not followed.
 AROUND = ("lib.batch", "lib.evidence", "lib.report", "lib.job", "lib.study", "lib.run", "lib.results", "lib.__main__",
-          "lib.figures", "lib.claims", "lib.forks", "lib.workers", "lib.estimate", "lib.parameters")
+          "lib.forks", "lib.workers", "lib.estimate", "lib.parameters")
 # What a notebook's `job` does to its numbers.
 STAGE = (("lib.stage", "Stage"), ("lib.weights", "files"), ("lib.weights", "load"))
 # A call as a statement, for its effect, is hashed unless it can have none on numbers.

@@ -14,10 +14,10 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from lib import claims, results, study
+from lib import results, study
 from lib.batch import places
 from lib.evidence import fingerprint
-from lib.report import drawing
+from lib.report import choices, claims, drawing, points, tables
 
 HERE = Path(__file__).parent
 NOTEBOOKS = {"figure3": "10_figure3", "figure4a": "11_figure4", "figure4b": "11_figure4", "figure5": "12_figure5"}
@@ -52,8 +52,8 @@ def render(profile: str) -> str:
     return environment.get_template("page.html.j2").render(
         settings=settings, cards=cards, figures=drawn, progress=results.progress(profile),
         verdicts=claims.judge(table, settings).to_dict("records"), profile=data["profile"],
-        steps=results.step_table(table), ablations=results.ablation_table(table, settings),
-        choices=claims.choices(settings), origins=_origins(cards),
+        steps=tables.step_table(table), ablations=tables.ablation_table(table, settings),
+        choices=choices.choices(settings), origins=_origins(cards),
         plotted=[card["name"] for card in cards if any(card["name"] in figure["runs"] for figure in drawn)],
         listed=len(study.runs(settings)), images=100 * settings.classes,
         claims_notebook=_notebook(settings, "20_claims"),
@@ -77,7 +77,7 @@ def _notebook(settings, name):
 
 def _cards(settings):
     """What the page tells of every finished run, in the order of the study."""
-    again = set(results.of_other_weights(settings.source, downstream=True))
+    again = set(results.retrained_upstream(settings.source, downstream=True))
     cards = []
     for item in study.runs(settings):
         folder = places.folder_of(settings, item.name)
@@ -120,8 +120,8 @@ def _figure(settings, table, stem, place):
     rows = pd.read_csv(file)
     rows = rows[rows.run.isin(place)]
     panels = drawing.trade_off(rows, settings, place) if stem == "figure3" else drawing.over_snr(rows, place)
-    numbers = (results.selected_table(results.figure3(table, settings)) if stem == "figure3" else
-               results.accuracy_table(table, settings, stem).reset_index())
+    numbers = (tables.selected_table(points.figure3_models(table, settings)) if stem == "figure3" else
+               tables.accuracy_table(table, settings, stem).reset_index())
     legend = {curve["label"]: curve for panel in panels for curve in panel["curves"]}
     point = settings.figure5 if stem == "figure5" else settings.figure4.panels.get(stem[-1])
     return {"stem": stem, "title": f"Figure {stem.removeprefix('figure')}", "quote": QUOTES.get(stem, ""),

@@ -164,7 +164,7 @@ def test_science_imports_nothing_from_the_rooms_around_it():
                if not f"lib.{path.relative_to(study.ROOT / 'lib').with_suffix('').as_posix().replace('/', '.')}."
                .startswith(tuple(f"{stop}." for stop in (*fingerprint.AROUND, "lib.estimate",
                                                           "lib.forks", "lib.workers", "lib.bench", "lib.bench_cpu",
-                                                          "lib.figures", "lib.claims", "lib.parameters",
+                                                          "lib.parameters",
                                                           "lib.speed.bench")))
                for line in re.findall(r"^ *(?:from|import) (lib\S*)", path.read_text(), re.MULTILINE)}
     assert not {name for name in imports if name.startswith(("lib.batch", "lib.evidence", "lib.report", "lib.deploy"))}

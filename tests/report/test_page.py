@@ -14,10 +14,10 @@ from statistics import mean
 
 import pytest
 
-from lib import claims, results, study
+from lib import results, study
 from lib.batch import places
 from lib.evidence import fingerprint
-from lib.report import page
+from lib.report import claims, page
 
 
 class Reader(HTMLParser):

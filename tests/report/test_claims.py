@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import claims, results, study
-from lib.claims import NOT, REPRODUCED, UNMEASURED, UNRESOLVED
+from lib import results, study
+from lib.report import claims, verdicts
+from lib.report.statistics import NOT_REPRODUCED as NOT, REPRODUCED, UNMEASURED, UNRESOLVED
 
 CLASSES = 100
 WOBBLE = np.tile([1, -1], CLASSES // 2)  # mean 0; a standard error of 0.1 answers a class
@@ -16,14 +17,14 @@ SNRS = (-5.0, 0.0, 14.5, 20.0)
 def no_large_network(monkeypatch, request):
     """Claim 1 builds the whole network; once is enough."""
     if "first_claim" not in request.node.name:
-        monkeypatch.setattr(claims, "_c1", lambda settings: (REPRODUCED, ""))
+        monkeypatch.setattr(verdicts, "c1", lambda settings: (REPRODUCED, "", []))
 
 
 @pytest.fixture(autouse=True)
 def complete(monkeypatch, request):
     """A few models stand for a whole study, but where the test is about what is lacking."""
     if "all_its_runs" not in request.node.name:
-        monkeypatch.setattr(claims, "_needs", lambda claim, run: False)
+        monkeypatch.setattr(claims, "_needed", lambda claim, listed: set())
 
 
 def verdict(table, claim, profile="paper"):
@@ -408,6 +409,34 @@ def test_a_claim_is_judged_when_all_its_runs_are_finished(claim, lacking, rows):
     assert verdict(pd.concat([rows, finished[~finished.run.isin(others)]]), claim) in (REPRODUCED, NOT)
 
 
+# What a verdict rests on
+
+def rests_on(table, claim):
+    return claims.judge(table, study.load("paper")).set_index("claim")["rests on"][claim]
+
+
+def test_claims_of_figure_3_name_the_baseline_and_the_models_that_were_compared():
+    rows = table(PNG, {**POOL1, "run": "good"}, {**POOL1, **WRONG, "run": "bad"}, {**POOL5, "run": "after pool 5"},
+                 {**POOL1, "variant": "longer_step4", "run": "longer"}, {**PLUS, "symbols": 8192, "run": "theirs"})
+    assert set(rests_on(rows, "C3")) == {"pretrain/s0", "baselines/0", "good", "bad"}
+    assert rests_on(rows, "C4") == ["pretrain/s0", "after pool 5"]
+    assert set(rests_on(rows, "C5")) == {"pretrain/s0", "theirs", "good", "bad", "after pool 5"}
+
+
+def test_claims_over_snr_name_the_models_at_the_snrs_that_decide():
+    kept = {**UNPRUNED, 5.0: 60}
+    rows = pd.concat([figure4(less(dict.fromkeys(kept, 1), 1, kept), ratio, base=kept) for ratio in (0.5, 0.9)])
+    named = {(ratio, snr): f"end_to_end/2-2048-{ratio:g}-snr{snr:g}" for ratio in (0.0, 0.5, 0.9) for snr in kept}
+    assert set(rests_on(rows, "C6")) == {named[ratio, snr] for ratio in (0.0, 0.5) for snr in SNRS}
+    assert set(rests_on(rows, "C7")) == {named[ratio, snr] for ratio in (0.0, 0.9) for snr in (0.0, 20.0)}
+    assert len(rests_on(rows, "C7")) == 4
+
+
+def test_what_cannot_be_judged_rests_on_nothing():
+    assert rests_on(table(POOL1), "C4") == [] and rests_on(figure4(UNPRUNED, 0.5), "C7") == []
+    assert not claims.judge(table(*FIGURE3), study.load("quick")).set_index("claim")["rests on"]["C3"]
+
+
 # Readings
 
 def test_fixed_alone_gives_no_verdict():
@@ -438,33 +467,9 @@ def test_draws_and_seeds_are_averaged_before_they_are_judged(another):
     assert "loss 6.5 ±" in claims.judge(both, study.load("paper")).set_index("claim").numbers["C6"]
 
 
-def test_standard_errors_are_over_classes_and_seeds():
-    one = np.array([[0.1, 0.3, 0.2, 0.2]])
-    assert claims._mean_error(one) == pytest.approx((0.2, np.std(one, ddof=1) / 2))
-    three = one + np.array([[0.0], [0.03], [0.06]])
-    assert claims._mean_error(three) == pytest.approx(
-        (0.23, np.hypot(np.std(one, ddof=1) / 2, 0.03 / np.sqrt(3))))
-
-
 def test_curves_are_paired_by_seed():
     """A seed that has only the unpruned net's curve, far below the others', does not count."""
     alone = table(*curve({snr: 10 for snr in SNRS}, **FOUR_A, ratio=0.0)).assign(seed=1)
     both = pd.concat([figure4(less(SHRINKS, 1), 0.5), alone], ignore_index=True)
     assert verdict(both, "C6") == REPRODUCED
     assert "loss 1.0 ±" in claims.judge(both, study.load("paper")).set_index("claim").numbers["C6"]
-
-
-# Choices
-
-@pytest.mark.parametrize("profile", ["quick", "desk", "gpu", "paper"])
-def test_every_choice_is_stated_beside_the_paper(profile):
-    rows = claims.choices(study.load(profile))
-    assert rows.choice.is_unique and rows.paper.str.len().gt(0).all() and rows.here.str.len().gt(0).all()
-
-
-def test_choices_are_read_from_the_study():
-    paper, quick = (claims.choices(study.load(profile)).set_index("choice").here for profile in ("paper", "quick"))
-    assert "60 epochs, rate 0.01" in paper["pretrain"] and paper["data"].startswith("cifar100")
-    assert quick["data"].startswith("mini") and quick["width"] == "0.25"
-    assert "quality 20" in paper["BottleNet: codec"] and "from 2000 training" in paper[
-        "JALAD, two-step pruning, separation: code tables"]

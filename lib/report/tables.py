@@ -1,0 +1,83 @@
+"""The tables of the report; accuracies in percent."""
+
+import pandas as pd
+
+from lib import results, study
+from lib.report import points
+from lib.study import Study
+
+MODEL = ["pool", "ratio", "bandwidth", "train_snr_db", "seed"]
+RUN_OF_STEP = {"pretrain": ["seed"], "prune": ["pool", "ratio", "seed"], "autoencoder": MODEL, "end_to_end": MODEL}
+
+
+def accuracy_table(table: pd.DataFrame, settings: Study, figure: str) -> pd.DataFrame:
+    """A row for each curve and reading of Figure 4a, 4b or 5, a column per SNR; empty without results."""
+    if figure.startswith("figure4") and figure[-1] not in settings.figure4.panels:
+        return pd.DataFrame()
+    shown = points.figure_points(table, settings, figure)
+    rows = shown.pivot_table(index=["reading", "label"], columns="snr_db", values="accuracy", sort=False)
+    order = pd.MultiIndex.from_frame(shown[["reading", "label"]].drop_duplicates())
+    return (100 * rows.loc[order].astype(float).sort_index(axis=1)).round(1).rename_axis(columns=None)
+
+
+def selected_table(models: pd.DataFrame) -> pd.DataFrame:
+    """The selected models of Figure 3; their accuracy on the half of the test images that selected nothing."""
+    chosen = models[models.selected].sort_values(["scheme", "device_macs"])
+    return pd.DataFrame({
+        "scheme": chosen.scheme,
+        "pool": chosen.pool.map("{:.0f}".format, na_action="ignore"),
+        "ratio": chosen.ratio.map("{:g}".format, na_action="ignore"),
+        "device operations": chosen.device_macs.map("{:,.0f}".format),
+        "symbols": chosen.symbols.map("{:,.0f}".format),
+        "accuracy": 100 * chosen.accuracy_reporting})
+
+
+def step_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy after each step of every proposed model, clean and at its training SNR; the mean over seeds."""
+    once = table[table.variant.isna() | (table.variant == "proposed")].drop_duplicates("run")
+    rows, shown = once[once.step == "end_to_end"][["run", *MODEL]], []
+    for number, (step, key) in enumerate(RUN_OF_STEP.items(), 1):
+        label = f"{number} {step.replace('_', ' ')}"
+        names = {"accuracy_clean": f"{label}, clean", "accuracy_at_snr": f"{label}, at SNR"}
+        found = once[once.step == step][[*key, *names]].rename(columns=names)
+        rows = rows.merge(found, how="left", on=key)
+        shown += [names["accuracy_clean"]] if step in ("pretrain", "prune") else names.values()  # no channel yet
+    model = [run.removeprefix("end_to_end/").replace(f"-s{seed:.0f}", "", 1) for run, seed in zip(
+        rows.run, rows.seed, strict=True)]
+    percent = 100 * rows[shown].astype(float)
+    return percent.groupby(pd.Series(model, name="model"), sort=False).mean().reset_index()
+
+
+def ablation_table(table: pd.DataFrame, settings: Study) -> pd.DataFrame:
+    """Accuracy over SNR of the variants at the ablations' points, the proposed scheme first; of the first seed.
+
+    `below` says how many points below the baseline a model is at its SNR, on each half of the test images.
+    """
+    table, chosen = table[table.seed == settings.seeds[0]], []
+    for item in settings.ablations:
+        label = f"pooling {item.pool}, ratio {item.ratio:g}, B = {item.bandwidth:,}, {item.snr_db:g} dB"
+        for variant in ("proposed", *item.variants):
+            rows = results.end_to_end(table, variant, pool=item.pool, ratio=item.ratio, bandwidth=item.bandwidth,
+                                     train_snr_db=item.snr_db)
+            chosen.append(rows.assign(point=label))
+    if not chosen:
+        return pd.DataFrame()
+    models, key = pd.concat(chosen), ["point", "variant"]
+    over_snr = models.pivot_table(index=key, columns="snr_db", values="accuracy", sort=False).sort_index(axis="columns")
+    at_its_snr = results.matched(models).groupby(key, sort=False)
+    for half in ("selecting", "reporting"):
+        baseline = results.baseline_accuracy(table, f"accuracy_{half}_clean")
+        over_snr[f"below, {half} half"] = baseline - at_its_snr[f"accuracy_{half}"].mean()
+    return (100 * over_snr.astype(float)).rename_axis(columns=None).reset_index()
+
+
+def provenance_table(table: pd.DataFrame, settings: Study) -> pd.DataFrame:
+    """Where each run's numbers came from, and the command that computes it again."""
+    once = table.drop_duplicates("run")
+    source = settings.source.removeprefix(f"{study.ROOT}/")
+    return pd.DataFrame({
+        "run": once.run, "seed": once.seed,
+        "commit": once.commit.astype(object).fillna("unknown").str[:8],  # unknown where there was no git
+        "uncommitted changes": once.uncommitted_changes.map({True: "yes", False: ""}).fillna("unknown"),
+        "device": once.device, "seconds": once.seconds, "hash": once.hash,
+        "recompute with": "python -m lib.run " + source + " " + once.run})
