@@ -42,12 +42,12 @@ def filters_to_remove(total: int, ratio: float) -> int:
     return round(ratio * total)
 
 
-def pruning_steps(total: int, ratio: float, done: int, filters_per_step: int) -> list[int]:
+def pruning_steps(total: int, ratio: float, done: int, filters_per_step: int, tenths: bool = True) -> list[int]:
     """How many filters each pruning step removes to reach `ratio` of `total`, `done` being gone already.
 
     `filters_per_step` at a time, or a tenth of `total` where that is more than there are (pools 1 and 2), the
-    last step cut short.
+    last step cut short. Without `tenths`, all in one cut there.
     """
-    size = filters_per_step if filters_per_step < total else max(1, round(total / 10))
+    size = filters_per_step if filters_per_step < total or not tenths else max(1, round(total / 10))
     left = filters_to_remove(total, ratio) - done
     return [min(size, left - start) for start in range(0, left, size)]

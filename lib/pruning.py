@@ -72,6 +72,40 @@ def _as_it_was(model, forward_hooks):
             parameter.requires_grad_(flag)
 
 
+def signed_taylor_scores(model: nn.Module, batches: Iterable, pool: int) -> Scores:
+    """{layer: scores [filters]} as a widely copied implementation has them: another reading of the criterion.
+
+    Activation × gradient of the convolution's own output, summed with its sign over all examples and over space, batch
+    norm with the batch's statistics; the absolute value of that sum, L2-normalised in each layer. Batch norm undoes
+    any scaling of its input, so that each batch's sum is zero but for rounding: what ranks the filters is noise.
+    `batches` as in `taylor_scores`; the model is left as it was. Raises InputError without a batch.
+    """
+    model = copy.deepcopy(model)
+    sums = {name: 0.0 for name in vgg.convolutions(model, pool)}
+
+    def watch(name):
+        def forward_hook(module, inputs, activation):
+            activation.requires_grad_()
+            values = activation.detach()
+            activation.register_hook(lambda gradient: accumulate(name, values, gradient))
+            return activation
+        return forward_hook
+
+    def accumulate(name, activation, gradient):
+        sums[name] = sums[name] + (activation * gradient).sum((0, 2, 3)).double()
+
+    examples = 0
+    with _as_it_was(model, {module: watch(name) for name, module in vgg.convolutions(model, pool).items()}):
+        for module in model.modules():
+            module.train(isinstance(module, nn.BatchNorm2d))
+        for images, labels in batches:
+            examples += len(labels)
+            F.cross_entropy(model(images).float(), labels).backward()
+    if not examples:
+        raise InputError("Taylor scores need at least one batch of images.")
+    return {name: _unit_norm(total.abs()) for name, total in sums.items()}
+
+
 def magnitude_scores(model: nn.Module, pool: int) -> Scores:
     """{layer: L2 norm of each filter's weights, L2-normalised in the layer}: an ablation of the criterion."""
     return {name: _unit_norm(convolution.weight.detach().double().flatten(1).norm(dim=1))
@@ -148,5 +182,7 @@ def _kept(name, filters, indices):
 def _slice(module, kept, dim, *names):
     for name in names:
         old = getattr(module, name)
+        if old is None:  # a convolution without bias
+            continue
         new = old.detach().index_select(dim, kept.to(old.device)).clone()
         setattr(module, name, nn.Parameter(new, old.requires_grad) if isinstance(old, nn.Parameter) else new)

@@ -25,3 +25,7 @@ class Schedule(Strict):
     milestones: list[int] = []  # epochs after which `step` multiplies the rate by gamma
     gamma: float = Field(0.1, gt=0, le=1)
     images_per_epoch: int | None = Field(None, ge=2)  # a random part of the training set, anew each epoch
+    # Readings of what the paper leaves open; none is its text.
+    link_lr: float | None = Field(None, gt=0)  # of encoder and decoder alone, where they are trained with the network
+    clip_norm: float | None = Field(None, gt=0)  # the greatest norm of a step's gradient, over all parameters
+    warm_up: float = Field(0, ge=0)  # epochs in which the rate rises linearly from a hundredth, before the others

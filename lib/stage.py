@@ -31,8 +31,9 @@ class Stage:
 
     def rebuild(self, state: weights.State, channels: list[int], classes: int) -> nn.Module:
         """The network of these weights, with as many filters a layer as are left, in evaluation mode."""
-        network = vgg.vgg16_bn(classes, channels=channels)
-        network.load_state_dict(weights.part(state, "network") or state)
+        state = weights.part(state, "network") or state
+        network = vgg.vgg16_bn(classes, channels=channels, bias="features.0.bias" in state)
+        network.load_state_dict(state)
         return self.engine.place(network).eval()
 
     def fit(self, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor | None, loss: Callable, schedule,

@@ -54,13 +54,14 @@ def fit(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor | None, lo
     targets = None if targets is None else targets.to(engine.device)
     images = min(schedule.images_per_epoch or len(inputs), len(inputs))
     recorded = engine.cuda_graphs and all(getattr(module, "capturable", True) for module in model.modules())
-    optimizer = _optimizer(model, schedule, recorded)
-    scheduler = _scheduler(optimizer, schedule, -(-images // schedule.batch_size))
+    optimizer, rates = _optimizer(model, schedule, recorded)
+    scheduler = _scheduler(optimizer, rates, schedule, -(-images // schedule.batch_size))
     history = _resume(checkpoints.load(checkpoint, key, engine.device, report), model, optimizer, scheduler)
     if history:
         report(f"resumed after epoch {len(history)} of {schedule.epochs}")
     total = torch.zeros((), device=engine.device)
-    step = _training_step(model, optimizer, inputs, targets, loss, prepare, augmented, engine, total)
+    step = _training_step(model, optimizer, inputs, targets, loss, prepare, augmented, engine, total,
+                          schedule.clip_norm)
     if recorded:
         step = graphs.Recorded(step)
     for epoch in range(len(history), schedule.epochs):
@@ -78,7 +79,7 @@ def fit(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor | None, lo
     return pd.DataFrame(history)
 
 
-def _training_step(model, optimizer, inputs, targets, loss, prepare, augmented, engine, total):
+def _training_step(model, optimizer, inputs, targets, loss, prepare, augmented, engine, total, clip_norm):
     """A function of a batch's indices (and its crops and flips) that trains on it and adds its loss to `total`."""
 
     def step(chosen, choices=None):
@@ -91,6 +92,8 @@ def _training_step(model, optimizer, inputs, targets, loss, prepare, augmented, 
             value = loss(model(batch), target)
         optimizer.zero_grad(set_to_none=True)
         value.backward()
+        if clip_norm:
+            nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
         optimizer.step()
         total.add_(value.detach() * len(chosen))
 
@@ -129,28 +132,40 @@ def _in_words(row, epochs, rate):
 
 
 def _optimizer(model, schedule, recorded=False):
-    """L2 on every parameter but GDN's β and γ, which it would pull to zero.
+    """(the optimizer, the learning rates of its groups of parameters).
 
+    L2 on every parameter but GDN's β and γ, which it would pull to zero; a rate of its own for the link, if asked.
     For a step that is recorded, the learning rates are tensors, which a scheduler changes in place.
     """
     exempt = {id(p) for module in model.modules() if isinstance(module, GDN) for p in module.parameters()}
+    link = {id(p) for p in model.link.parameters()} if schedule.link_lr else set()
     trainable = [p for p in model.parameters() if p.requires_grad]
-    groups = [{"params": [p for p in trainable if id(p) not in exempt], "weight_decay": schedule.weight_decay},
-              {"params": [p for p in trainable if id(p) in exempt], "weight_decay": 0.0}]
-    groups = [group for group in groups if group["params"]]
-    if recorded:
-        groups = [{**group, "lr": torch.tensor(schedule.lr, device=group["params"][0].device)} for group in groups]
+    groups, rates = [], []
+    for in_link, lr in ((False, schedule.lr), (True, schedule.link_lr)):
+        for of_gdn, weight_decay in ((False, schedule.weight_decay), (True, 0.0)):
+            chosen = [p for p in trainable if (id(p) in link, id(p) in exempt) == (in_link, of_gdn)]
+            if chosen:
+                rate = torch.tensor(lr, device=chosen[0].device) if recorded else lr
+                groups.append({"params": chosen, "weight_decay": weight_decay, "lr": rate})
+                rates.append(lr)
     if schedule.optimizer == "adam":
-        return torch.optim.Adam(groups, schedule.lr, fused=True, capturable=recorded)
-    return torch.optim.SGD(groups, schedule.lr, schedule.momentum, nesterov=schedule.nesterov, fused=True)
+        return torch.optim.Adam(groups, schedule.lr, fused=True, capturable=recorded), rates
+    return torch.optim.SGD(groups, schedule.lr, schedule.momentum, nesterov=schedule.nesterov, fused=True), rates
 
 
-def _scheduler(optimizer, schedule, batches):
+def _scheduler(optimizer, rates, schedule, batches):
+    """What sets the rates before every batch; `batches` are those of an epoch."""
+    rising = round(schedule.warm_up * batches)
     if schedule.decay == "one_cycle":
-        return torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, schedule.lr, total_steps=max(2, schedule.epochs * batches) + 1, cycle_momentum=False)
-    milestones = [epoch * batches for epoch in schedule.milestones] if schedule.decay == "step" else []
-    return torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, schedule.gamma)
+        usual = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, rates, total_steps=max(2, schedule.epochs * batches - rising) + 1, cycle_momentum=False)
+    else:
+        milestones = [epoch * batches - rising for epoch in schedule.milestones] if schedule.decay == "step" else []
+        usual = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, schedule.gamma)
+    if not rising:
+        return usual
+    warm_up = torch.optim.lr_scheduler.LinearLR(optimizer, start_factor=0.01, total_iters=rising)
+    return torch.optim.lr_scheduler.SequentialLR(optimizer, [warm_up, usual], milestones=[rising])
 
 
 def _resume(stored, model, optimizer, scheduler):

@@ -12,36 +12,43 @@ from lib.geometry import BLOCKS, POOLS, widths
 class VGG(nn.Module):
     """13 × (convolution, batch norm, ReLU) in 5 blocks, each ended by max pooling, then three linear layers."""
 
-    def __init__(self, channels: Sequence[int], num_classes: int):
+    def __init__(self, channels: Sequence[int], num_classes: int, dropout: float = 0.0, bias: bool = True):
         super().__init__()
         layers, inputs, rest = [], 3, iter(channels)
         for convolutions in BLOCKS:
             for _ in range(convolutions):
                 filters = next(rest)
-                layers += [nn.Conv2d(inputs, filters, 3, padding=1), nn.BatchNorm2d(filters), nn.ReLU(inplace=True)]
+                layers += [nn.Conv2d(inputs, filters, 3, padding=1, bias=bias),
+                           nn.BatchNorm2d(filters), nn.ReLU(inplace=True)]
                 inputs = filters
             layers.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*layers)
         self.classifier = nn.Sequential(
             nn.Flatten(), nn.Linear(channels[-1], 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(),
             nn.Linear(512, num_classes))
+        if dropout:  # inside what has no weights, so that these keep their names
+            self.classifier[0] = nn.Sequential(nn.Flatten(), nn.Dropout(dropout))
+            self.classifier[2] = nn.Sequential(nn.ReLU(), nn.Dropout(dropout))
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 mode = "fan_out" if isinstance(module, nn.Conv2d) else "fan_in"
                 nn.init.kaiming_normal_(module.weight, mode=mode)
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Images [N, 3, 32, 32] to logits [N, classes]."""
         return self.classifier(self.features(x))
 
 
-def vgg16_bn(num_classes: int = 100, width: float = 1.0, channels: Sequence[int] | None = None) -> VGG:
+def vgg16_bn(num_classes: int = 100, width: float = 1.0, channels: Sequence[int] | None = None,
+             dropout: float = 0.0, bias: bool = True) -> VGG:
     """The network with He initialisation; `width` scales the convolutions only.
 
-    `channels`, 13 counts, rebuilds a pruned network instead.
+    `channels`, 13 counts, rebuilds a pruned network instead. Two things that the paper does not have: `dropout` before
+    both hidden layers of the classifier; no `bias` in convolutions, where batch norm takes it away again.
     """
-    return VGG(channels or widths(width), num_classes)
+    return VGG(channels or widths(width), num_classes, dropout, bias)
 
 
 def channels(model: VGG) -> list[int]:

@@ -378,3 +378,40 @@ def test_impossible_removals_are_refused_and_change_nothing(make_network, remove
     with pytest.raises(InputError, match=message):
         pruning.remove_filters(network, removed)
     assert_unchanged(network, before)
+
+
+# Another reading of the criterion
+
+def test_signed_scores_are_sums_over_batches_of_activation_and_gradient_before_batch_norm(make_network, batch):
+    """By hand, with every convolution's output as a leaf of the graph."""
+    network, (images, labels) = make_network().double(), (batch[0].double(), batch[1])
+    scores = pruning.signed_taylor_scores(network, [(images[:4], labels[:4]), (images[4:], labels[4:])], 1)
+    sums = {name: 0.0 for name in NAMES[:2]}
+    reference = copy.deepcopy(network).train()
+    for part in (slice(0, 4), slice(4, 7)):
+        outputs, x = {}, images[part]
+        for index, module in enumerate(reference.features):
+            x = F.relu(x) if isinstance(module, nn.ReLU) else module(x)
+            if f"features.{index}" in sums:
+                x.retain_grad()
+                outputs[f"features.{index}"] = x
+        F.cross_entropy(reference.classifier(x), labels[part]).backward()
+        for name, output in outputs.items():
+            sums[name] = sums[name] + (output * output.grad).sum((0, 2, 3)).detach().double()
+    for name, total in sums.items():
+        torch.testing.assert_close(scores[name], total.abs() / total.norm(), rtol=1e-2, atol=1e-3)
+
+
+def test_signed_scores_leave_the_model_as_it_was(make_network, batch):
+    network = make_network()
+    before = copy.deepcopy(network.state_dict())
+    pruning.signed_taylor_scores(network, [batch], 2)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert not any(module.training for module in network.modules())
+    assert all(parameter.requires_grad and parameter.grad is None for parameter in network.parameters())
+
+
+def test_without_tenths_all_filters_go_in_one_cut():
+    assert geometry.pruning_steps(384, 0.5, 0, 512, tenths=False) == [192]
+    assert geometry.pruning_steps(384, 0.5, 0, 512) == [38] * 5 + [2]
+    assert geometry.pruning_steps(4224, 0.25, 0, 512, tenths=False) == [512, 512, 32]

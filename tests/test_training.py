@@ -99,6 +99,41 @@ def test_adam_moves_by_its_rate_under_a_constant_gradient():
     np.testing.assert_allclose(rates(plain(epochs=2, optimizer="adam")), [0.1] * 8, rtol=1e-4)
 
 
+def test_a_warm_up_rises_from_a_hundredth_and_then_the_usual_rate_holds():
+    np.testing.assert_allclose(rates(plain(epochs=3, warm_up=1)), [0.001, 0.02575, 0.0505, 0.07525] + [0.1] * 8,
+                               rtol=1e-4)
+
+
+def test_milestones_count_from_the_first_epoch_with_a_warm_up_too():
+    found = rates(plain(epochs=3, warm_up=1, decay="step", milestones=[2]))
+    np.testing.assert_allclose(found[4:], [0.1] * 4 + [0.01] * 4, rtol=1e-4)
+
+
+def test_the_link_can_have_a_rate_of_its_own():
+    class Pair(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.network, self.link = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
+
+        def forward(self, x):
+            return self.network(x) + self.link(x)
+
+    model = Pair()
+    before = [model.network.weight.item(), model.link.weight.item()]
+    fit(model, torch.ones(40, 1), None, lambda output, target: output.mean(), plain(epochs=1, link_lr=0.5), **QUIET)
+    after = [model.network.weight.item(), model.link.weight.item()]
+    moved = [old - new for old, new in zip(before, after, strict=True)]
+    assert moved == pytest.approx([4 * 0.1, 4 * 0.5], rel=1e-4)
+
+
+def test_a_gradients_norm_is_cut_over_all_parameters():
+    model = nn.Linear(2, 1, bias=False)
+    before = model.weight.detach().clone()
+    inputs = torch.tensor([[3.0, 4.0]]).repeat(10, 1)
+    fit(model, inputs, None, lambda output, target: output.mean(), plain(epochs=1, clip_norm=1.0), **QUIET)
+    torch.testing.assert_close(before - model.weight.detach(), 0.1 * torch.tensor([[0.6, 0.8]]))  # one batch, |g| = 5
+
+
 @pytest.mark.parametrize("wrong", [{"lr": 0}, {"lr": "1e-3"}, {"epochs": -1}, {"batch_size": 1}, {"momentum": 1.0},
                                    {"decay": "cosine"}, {"optimizer": "rmsprop"}, {"warmup": 3},
                                    {"images_per_epoch": 0}])

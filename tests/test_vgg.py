@@ -125,3 +125,25 @@ def test_every_parameter_gets_a_gradient(make_network):
     network(torch.randn(4, 3, 32, 32)).square().sum().backward()
     without = [name for name, parameter in network.named_parameters() if parameter.grad is None]
     assert not without
+
+
+def test_dropout_stands_before_both_hidden_layers_and_leaves_the_weights_their_names():
+    plain, dropped = vgg.vgg16_bn(10, 0.125), vgg.vgg16_bn(10, 0.125, dropout=0.5)
+    assert list(plain.state_dict()) == list(dropped.state_dict())
+    order = [type(module).__name__ for module in dropped.classifier.modules() if not list(module.children())]
+    assert order == ["Flatten", "Dropout", "Linear", "ReLU", "Dropout", "Linear", "ReLU", "Linear"]
+    plain.load_state_dict(dropped.state_dict())
+    images = torch.randn(4, 3, 32, 32)
+    assert torch.equal(plain.eval()(images), dropped.eval()(images))
+    assert not torch.equal(dropped.train().classifier(torch.ones(4, 64, 1, 1)),
+                           dropped.classifier(torch.ones(4, 64, 1, 1)))
+
+
+def test_without_bias_a_network_is_split_and_pruned_as_usual():
+    network = vgg.vgg16_bn(10, 0.125, bias=False).eval()
+    convolutions = [f"features.{index}.bias" for index, module in enumerate(network.features)
+                    if isinstance(module, nn.Conv2d)]
+    assert len(convolutions) == 13 and not set(convolutions) & set(network.state_dict())
+    smaller = pruning.remove_filters(network, {"features.0": [1, 2], "features.40": [0]})
+    assert vgg.channels(smaller)[0] == 6 and vgg.channels(smaller)[-1] == 63
+    assert smaller(torch.randn(2, 3, 32, 32)).shape == (2, 10)

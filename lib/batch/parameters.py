@@ -55,6 +55,8 @@ class Data(Strict):
 
 class Network(Strict):
     width: float = Field(1.0, gt=0, le=4)
+    dropout: float = Field(0.0, ge=0, lt=1)  # before both hidden layers of the classifier, in step 1
+    bias: bool = True  # of the convolutions, which batch norm takes away again
 
 
 class Evaluation(Strict):
@@ -69,6 +71,8 @@ class Prune(Strict):
     filters_per_step: int = Field(512, ge=1)  # a tenth of the filters where there are fewer
     score_images: int = Field(ge=1)  # training images that the Taylor scores average over
     training: Schedule  # after each step
+    tenths: bool = True  # where filters_per_step is more than there are: a tenth of them a step, else all in one cut
+    criterion: Literal["taylor", "signed_taylor"] = "taylor"  # the second as a widely copied implementation has it
 
 
 class Threads(Strict):

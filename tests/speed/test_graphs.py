@@ -65,8 +65,8 @@ def test_every_replay_draws_its_own_noise():
 def test_rates_that_are_tensors_are_the_same_rates(schedule):
     def rates(recorded):
         model = nn.Linear(2, 2)
-        optimizer = training._optimizer(model, schedule, recorded)
-        scheduler, found = training._scheduler(optimizer, schedule, 5), []
+        optimizer, peaks = training._optimizer(model, schedule, recorded)
+        scheduler, found = training._scheduler(optimizer, peaks, schedule, 5), []
         for _ in range(15):
             found.append([float(group["lr"]) for group in optimizer.param_groups])
             model(torch.ones(1, 2)).sum().backward()
