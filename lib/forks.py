@@ -21,7 +21,7 @@ from pathlib import Path
 
 ADDRESS = "STUDY_FORKS"  # the environment variable that names the server's socket
 COMPUTING = ("torch._dynamo",  # what the first optimizer of a process imports
-             "lib.report.claims", "lib.evaluation", "lib.report.paper_figures", "lib.job", "lib.pruning", "lib.schemes")
+             "lib.claims.judge", "lib.evaluation", "lib.report.paper_figures", "lib.job", "lib.pruning", "lib.schemes")
 KERNEL = None  # in a forked run: where it tells its future kernel, forked beforehand, how to start
 
 

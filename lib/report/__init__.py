@@ -1,1 +1,1 @@
-"""What a study shows: one plot style, its figures, its tables and its verdicts on the paper's claims."""
+"""What a study shows: one plot style, its figures, its tables and the reviewer's page."""

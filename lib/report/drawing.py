@@ -3,8 +3,8 @@
 import math
 
 from lib import results
+from lib.claims.verdicts import PAPER_HALF
 from lib.report.style import SCHEMES
-from lib.report.verdicts import PAPER_HALF
 
 LEFT, RIGHT, TOP, BOTTOM = 62, 548, 14, 330  # of the axes, in the units of the drawing's viewBox, 560 × 380
 POINT = {"hollow": False, "faint": False, "dot": False, "joined": True, "snr": None}

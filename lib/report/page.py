@@ -16,8 +16,9 @@ from markupsafe import Markup
 
 from lib import results, study
 from lib.batch import places
+from lib.claims import choices, judge, points
 from lib.evidence import fingerprint
-from lib.report import choices, claims, drawing, points, tables
+from lib.report import drawing, tables
 
 HERE = Path(__file__).parent
 NOTEBOOKS = {"figure3": "10_figure3", "figure4a": "11_figure4", "figure4b": "11_figure4", "figure5": "12_figure5"}
@@ -51,7 +52,7 @@ def render(profile: str) -> str:
     data = {"profile": settings.source.removeprefix(f"{study.ROOT}/"), "runs": cards}
     return environment.get_template("page.html.j2").render(
         settings=settings, cards=cards, figures=drawn, progress=results.progress(profile),
-        verdicts=claims.judge(table, settings).to_dict("records"), profile=data["profile"],
+        verdicts=judge.judge(table, settings).to_dict("records"), profile=data["profile"],
         steps=tables.step_table(table), ablations=tables.ablation_table(table, settings),
         choices=choices.choices(settings), origins=_origins(cards),
         plotted=[card["name"] for card in cards if any(card["name"] in figure["runs"] for figure in drawn)],

@@ -5,8 +5,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from lib import results, study
-from lib.report import figures, points, style
-from lib.report.verdicts import PAPER_HALF
+from lib.claims import points
+from lib.claims.verdicts import PAPER_HALF
+from lib.report import figures, style
 from lib.study import Study
 
 

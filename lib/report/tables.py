@@ -3,7 +3,7 @@
 import pandas as pd
 
 from lib import results, study
-from lib.report import points
+from lib.claims import points
 from lib.study import Study
 
 MODEL = ["pool", "ratio", "bandwidth", "train_snr_db", "seed"]

@@ -16,8 +16,9 @@ import pytest
 
 from lib import results, study
 from lib.batch import places
+from lib.claims import judge
 from lib.evidence import fingerprint
-from lib.report import claims, page
+from lib.report import page
 
 
 class Reader(HTMLParser):
@@ -82,7 +83,7 @@ def test_upstream_runs_are_on_the_page(data):
 
 
 def test_verdicts_are_those_of_the_claims(text):
-    judged = claims.judge(results.load("quick"), study.load("quick"))
+    judged = judge.judge(results.load("quick"), study.load("quick"))
     line = r'<details class="verdict" id="(C\d)">\s*<summary>.*?<span class="mark [\w-]+">. (.*?)</span>'
     found = re.findall(line, text)
     assert found == list(zip(judged.claim, judged.verdict, strict=True)) and len(found) == 9

@@ -6,7 +6,8 @@ import pytest
 
 from lib import results, study
 from lib.batch import places
-from lib.report import paper_figures, points, style
+from lib.claims import points
+from lib.report import paper_figures, style
 
 SETTINGS = study.load("paper")
 

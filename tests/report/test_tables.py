@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 
 from lib import results, study
+from lib.claims import points
 from lib.evidence import provenance
-from lib.report import points, tables
+from lib.report import tables
 from stored import FOUR_A, PRETRAINED, models, store, stored_study, with_baseline
 
 STAGES = {

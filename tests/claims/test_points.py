@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from lib import results, study
-from lib.report import points
+from lib.claims import points
 from stored import FOUR_A, models, with_baseline
 
 # Figures 4 and 5

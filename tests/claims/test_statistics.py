@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lib.report import statistics
+from lib.claims import statistics
 
 
 def test_standard_errors_are_over_classes_and_seeds():

@@ -7,7 +7,7 @@ curves are compared by their difference: what is hard about a class, or lucky ab
 import numpy as np
 import pandas as pd
 
-from lib.report import points
+from lib.claims import points
 from lib.study import Study
 
 REPRODUCED, NOT_REPRODUCED, UNRESOLVED = "reproduced", "not reproduced", "not resolved"

@@ -3,7 +3,7 @@
 import pytest
 
 from lib import study
-from lib.report import choices
+from lib.claims import choices
 
 
 @pytest.mark.parametrize("profile", ["quick", "desk", "gpu", "paper"])

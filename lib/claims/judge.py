@@ -6,12 +6,12 @@ import pandas as pd
 import yaml
 
 from lib import study
-from lib.report import points, verdicts
-from lib.report.statistics import UNMEASURED
+from lib.claims import points, verdicts
+from lib.claims.statistics import UNMEASURED
 from lib.study import Study
 
 FIGURES = ("figure3", "figure4", "figure5")
-CLAIMS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
+CLAIMS = yaml.safe_load(Path(__file__).with_name("claims.yaml").read_text())
 FIGURE3 = ("C3", "C4", "C5", "C9")  # rest on the accuracy of the unpruned network too
 OVER_SNR = ("C6", "C7", "C8")  # of them a narrow network on fewer classes can speak too
 

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from lib import results, study
-from lib.report import claims, verdicts
-from lib.report.statistics import NOT_REPRODUCED as NOT, REPRODUCED, UNMEASURED, UNRESOLVED
+from lib.claims import judge, verdicts
+from lib.claims.statistics import NOT_REPRODUCED as NOT, REPRODUCED, UNMEASURED, UNRESOLVED
 
 CLASSES = 100
 WOBBLE = np.tile([1, -1], CLASSES // 2)  # mean 0; a standard error of 0.1 answers a class
@@ -24,11 +24,11 @@ def no_large_network(monkeypatch, request):
 def complete(monkeypatch, request):
     """A few models stand for a whole study, but where the test is about what is lacking."""
     if "all_its_runs" not in request.node.name:
-        monkeypatch.setattr(claims, "_needed", lambda claim, listed: set())
+        monkeypatch.setattr(judge, "_needed", lambda claim, listed: set())
 
 
 def verdict(table, claim, profile="paper"):
-    rows = claims.judge(table, study.load(profile)).set_index("claim")
+    rows = judge.judge(table, study.load(profile)).set_index("claim")
     assert rows.index.tolist() == [f"C{number}" for number in range(1, 10)]
     return rows.verdict[claim]
 
@@ -65,17 +65,17 @@ def curve(right, trained=None, **point):
 
 def test_without_any_result_nothing_is_measured():
     empty = table(MODEL).iloc[:0]
-    rows = claims.judge(empty, study.load("paper")).set_index("claim")
+    rows = judge.judge(empty, study.load("paper")).set_index("claim")
     assert set(rows.verdict.drop("C1")) == {UNMEASURED}
 
 
 def test_claims_about_the_full_network_are_not_judged_by_a_narrow_one():
-    rows = claims.judge(table(*FIGURE3), study.load("quick")).set_index("claim")
+    rows = judge.judge(table(*FIGURE3), study.load("quick")).set_index("claim")
     assert set(rows.verdict[["C1", "C2", "C3", "C4", "C5", "C9"]]) == {UNMEASURED}
 
 
 def test_every_claim_says_what_the_paper_says_and_gives_numbers():
-    rows = claims.judge(table(*FIGURE3), study.load("paper")).set_index("claim")
+    rows = judge.judge(table(*FIGURE3), study.load("paper")).set_index("claim")
     assert rows["the paper says"].str.len().gt(20).all()
     assert rows.numbers[["C3", "C4", "C5", "C9"]].str.contains(r"\d").all()
 
@@ -83,7 +83,7 @@ def test_every_claim_says_what_the_paper_says_and_gives_numbers():
 # C1, C2: operations
 
 def test_first_claim_holds_for_the_papers_network():
-    rows = claims.judge(table({}), study.load("paper")).set_index("claim")
+    rows = judge.judge(table({}), study.load("paper")).set_index("claim")
     assert rows.verdict["C1"] == REPRODUCED and rows.numbers["C1"] == "313.8·10⁶ multiply-accumulates"
 
 
@@ -106,7 +106,7 @@ def test_c2_tells_how_far_the_networks_of_several_seeds_differ():
     point = {"pool": 2, "ratio": 0.5, "device_half_macs": 25e6}
     rows = table(*({**point, "bandwidth": b, "device_macs": whole, "seed": seed}
                    for b, whole, seed in ((512, 27e6, 0), (256, 25.3e6, 0), (256, 26e6, 1))))
-    assert claims.judge(rows, study.load("paper")).set_index("claim").numbers["C2"] == (
+    assert judge.judge(rows, study.load("paper")).set_index("claim").numbers["C2"] == (
         "device half 25.0 ·10⁶; with its encoder 25.3 to 26.0 (B = 256), 27.0 (B = 512) ·10⁶")
 
 
@@ -167,7 +167,7 @@ def test_c4(rows, expected):
 @pytest.mark.parametrize("claim, model", [("C3", POOL1), ("C4", POOL5)])
 def test_a_longer_step_4_is_told_and_decides_nothing(claim, model):
     longer = {**model, "variant": "longer_step4", "accuracy_reporting": 0.695}
-    rows = claims.judge(table(PNG, {**model, **WRONG}, longer), study.load("paper")).set_index("claim")
+    rows = judge.judge(table(PNG, {**model, **WRONG}, longer), study.load("paper")).set_index("claim")
     assert rows.verdict[claim] == NOT and rows.numbers[claim].endswith(
         f"; not counted, after a longer step 4: {model['symbols']} symbols at {model['device_macs'] / 1e6:.1f}·10⁶ "
         "operations, 0.5 points below the baseline on the half that selected nothing")
@@ -199,12 +199,12 @@ def test_c5(rows, expected):
 
 
 def test_c5_tells_who_has_no_model_within_the_tolerance():
-    rows = claims.judge(table(POOL5, {**PLUS, **WRONG}), study.load("paper")).set_index("claim")
+    rows = judge.judge(table(POOL5, {**PLUS, **WRONG}), study.load("paper")).set_index("claim")
     assert rows.numbers["C5"].endswith(f"no model of BottleNet++, {results.PROPOSED} 8 symbols")
 
 
 def test_c9_tells_who_has_no_model_within_the_tolerance():
-    rows = claims.judge(table(POOL5, {**PLUS, "device_macs": 160e6}, {**OLD, **WRONG}),
+    rows = judge.judge(table(POOL5, {**PLUS, "device_macs": 160e6}, {**OLD, **WRONG}),
                         study.load("paper")).set_index("claim")
     assert rows.numbers["C9"] == ("1 of 1 selected points of theirs are dominated; no model of BottleNet is within "
                                   "the tolerance")
@@ -321,7 +321,7 @@ def test_c7(loss, wobble, expected, ratio):
 
 
 def test_c7_tells_the_share_of_the_accuracy_that_is_lost_too():
-    rows = claims.judge(figure4(less({**SAME, 0.0: 5, 20.0: 3}), 0.9), study.load("paper")).set_index("claim")
+    rows = judge.judge(figure4(less({**SAME, 0.0: 5, 20.0: 3}), 0.9), study.load("paper")).set_index("claim")
     assert rows.numbers["C7"] == ("4a, ratio 0.9: drop from 20 to 0 dB 22.0 ± 0.0 of 67.0 points (32.8 %), "
                                   "at ratio 0 20.0 ± 0.0 of 70.0 points (28.6 %)")
 
@@ -403,7 +403,7 @@ def test_a_claim_is_judged_when_all_its_runs_are_finished(claim, lacking, rows):
     finished, rows = pd.DataFrame({"run": names, "step": "another"}), rows()
     assert verdict(pd.concat([rows, finished]), claim) in (REPRODUCED, NOT)
     almost = pd.concat([rows, finished[finished.run != lacking]])
-    told = claims.judge(almost, study.load("paper")).set_index("claim").loc[claim]
+    told = judge.judge(almost, study.load("paper")).set_index("claim").loc[claim]
     assert told.verdict == UNMEASURED and "so far" in told.numbers
     others = [name for name in names if "r0.10" in name or name.startswith("prune")]
     assert verdict(pd.concat([rows, finished[~finished.run.isin(others)]]), claim) in (REPRODUCED, NOT)
@@ -412,7 +412,7 @@ def test_a_claim_is_judged_when_all_its_runs_are_finished(claim, lacking, rows):
 # What a verdict rests on
 
 def rests_on(table, claim):
-    return claims.judge(table, study.load("paper")).set_index("claim")["rests on"][claim]
+    return judge.judge(table, study.load("paper")).set_index("claim")["rests on"][claim]
 
 
 def test_claims_of_figure_3_name_the_baseline_and_the_models_that_were_compared():
@@ -434,7 +434,7 @@ def test_claims_over_snr_name_the_models_at_the_snrs_that_decide():
 
 def test_what_cannot_be_judged_rests_on_nothing():
     assert rests_on(table(POOL1), "C4") == [] and rests_on(figure4(UNPRUNED, 0.5), "C7") == []
-    assert not claims.judge(table(*FIGURE3), study.load("quick")).set_index("claim")["rests on"]["C3"]
+    assert not judge.judge(table(*FIGURE3), study.load("quick")).set_index("claim")["rests on"]["C3"]
 
 
 # Readings
@@ -464,7 +464,7 @@ def test_draws_and_seeds_are_averaged_before_they_are_judged(another):
     both = pd.concat([shrinks, grows.assign(**another)], ignore_index=True)
     assert verdict(shrinks, "C6") == REPRODUCED
     assert verdict(both, "C6") == (NOT if "draw" in another else UNRESOLVED)  # trainings that contradict each other
-    assert "loss 6.5 ±" in claims.judge(both, study.load("paper")).set_index("claim").numbers["C6"]
+    assert "loss 6.5 ±" in judge.judge(both, study.load("paper")).set_index("claim").numbers["C6"]
 
 
 def test_curves_are_paired_by_seed():
@@ -472,4 +472,4 @@ def test_curves_are_paired_by_seed():
     alone = table(*curve({snr: 10 for snr in SNRS}, **FOUR_A, ratio=0.0)).assign(seed=1)
     both = pd.concat([figure4(less(SHRINKS, 1), 0.5), alone], ignore_index=True)
     assert verdict(both, "C6") == REPRODUCED
-    assert "loss 1.0 ±" in claims.judge(both, study.load("paper")).set_index("claim").numbers["C6"]
+    assert "loss 1.0 ±" in judge.judge(both, study.load("paper")).set_index("claim").numbers["C6"]

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from lib import flops, results, vgg
-from lib.report import statistics
-from lib.report.statistics import NOT_REPRODUCED, REPRODUCED, UNMEASURED, UNRESOLVED, percent
+from lib.claims import statistics
+from lib.claims.statistics import NOT_REPRODUCED, REPRODUCED, UNMEASURED, UNRESOLVED, percent
 from lib.results import PROPOSED
 from lib.study import Study
 
