@@ -41,8 +41,9 @@ def run_parameters(step: str, parameters: Point) -> Point:
 
 def check_point(settings: Study, parameters: Mapping[str, Any]) -> None:
     """Raise InputError when a run of these parameters cannot be built."""
-    pool, ratio, bandwidth, scheme = (parameters.get(key) for key in ("pool", "ratio", "bandwidth", "scheme"))
-    if parameters.get("variant") == "longer_step4" and not any(item.longer_step4 for item in settings.ablations):
+    point = {"pool": None, "ratio": None, "bandwidth": None, "scheme": None, "variant": None, **parameters}
+    pool, ratio = point["pool"], point["ratio"]
+    if point["variant"] == "longer_step4" and not any(item.longer_step4 for item in settings.ablations):
         raise InputError(f"The study {settings.name} has no schedule for the variant longer_step4.")
     if ratio is not None:
         total = geometry.total_filters(settings.network.width, pool)
@@ -50,22 +51,21 @@ def check_point(settings: Study, parameters: Mapping[str, Any]) -> None:
         if geometry.filters_to_remove(total, ratio) > total - least:
             raise InputError(f"A pruning ratio of {ratio} up to pooling {pool} would leave a layer "
                              f"fewer than {geometry.FLOOR} filters.")
-    if bandwidth is not None and scheme is None:
-        geometry.symbol_channels(pool, bandwidth)
-    if scheme in ("bottlenet", "bottlenet_plus"):
-        _check_bottlenet(settings, scheme, pool, bandwidth, parameters.get("level"))
-
-
-def _check_bottlenet(settings: Study, scheme: str, pool: int, bandwidth: int | None, level: int | None) -> None:
-    """BottleNet reduces the split's channels; BottleNet++ also sends whole channels, of one or four times the size."""
-    channels = geometry.widths(settings.network.width)[sum(geometry.BLOCKS[:pool]) - 1]
-    if scheme == "bottlenet":
-        if level is not None and level > channels:
+    if point["bandwidth"] is not None and point["scheme"] is None:
+        geometry.symbol_channels(pool, point["bandwidth"])
+    if pool is not None:
+        channels = geometry.widths(settings.network.width)[sum(geometry.BLOCKS[:pool]) - 1]
+        if point["scheme"] == "bottlenet" and point["level"] > channels:
             raise InputError(f"BottleNet reduces the {channels} channels after pooling {pool} to 1 to {channels}, "
-                             f"not {level}.")
-        return
-    strides = (1,) if pool == 5 else (1, 4)  # a map of one pixel has nothing to stride over
-    units = [geometry.SYMBOLS_PER_CHANNEL[pool] * factor for factor in strides]
+                             f"not {point['level']}.")
+        if point["scheme"] == "bottlenet_plus":
+            _check_bottlenet_plus(pool, channels, point["bandwidth"])
+
+
+def _check_bottlenet_plus(pool: int, channels: int, bandwidth: int) -> None:
+    """It sends up to as many latent channels as the split has, with stride 2 or at the map's full size."""
+    factors = (1,) if pool == 5 else (1, 4)  # a map of one pixel has nothing to stride over
+    units = [geometry.SYMBOLS_PER_CHANNEL[pool] * factor for factor in factors]
     if not any(bandwidth % unit == 0 and bandwidth // unit <= channels for unit in units):
         ways = " or ".join(f"{unit} up to {unit * channels}" for unit in units)
         raise InputError(f"After pooling {pool}, BottleNet++ sends multiples of {ways} symbols, not {bandwidth}.")

@@ -75,7 +75,7 @@ def passes(settings: Study, item: Run) -> float:
     images = 5000 if settings.data.name == "mini" else 50_000
     if item.step == "prune":
         schedules, share = [settings.prune.training] * 2, 1.0  # about two pruning steps between the stops of a chain
-    elif item.step == "baselines":
+    elif item.step == "baselines" and settings.baselines:
         trained = item.parameters["scheme"] in ("bottlenet", "bottlenet_plus", "deepjscc")
         schedules, share = [settings.baselines.frozen, settings.baselines.everything] if trained else [], 1.0
     else:

@@ -159,9 +159,9 @@ class Baseline(Strict):
             raise InputError(f"The scheme {self.scheme!r} needs {' and '.join(missing)}.")
         if unused := [name for name in given if name not in needed]:
             raise InputError(f"The scheme {self.scheme!r} takes no {' and no '.join(unused)}.")
-        if self.scheme in LEVELS and self.level > LEVELS[self.scheme]:
+        if self.scheme in LEVELS and (self.level or 0) > LEVELS[self.scheme]:
             raise InputError(f"The level of {self.scheme!r} is 1 to {LEVELS[self.scheme]}, not {self.level}.")
-        if self.scheme == "deepjscc" and self.bandwidth % 64:
+        if self.scheme == "deepjscc" and (self.bandwidth or 0) % 64:
             raise InputError(f"DeepJSCC sends a positive multiple of 64 symbols, not {self.bandwidth}.")
         return self
 

@@ -60,7 +60,7 @@ def table(rows: Iterable[Row]) -> pd.DataFrame:
     lines = []
     for what, found in rounds.items():
         first = found[0]
-        values = pd.Series([100 * row.value / row.product if row.of_product else row.value for row in found])
+        values = pd.Series([row.shown for row in found])
         target, reached = judged(first, values.median())
         lines.append({"what": what, "against": first.against, "median": values.median(), "least": values.min(),
                       "most": values.max(), "unit": first.unit, "repeats": values.count(),

@@ -20,11 +20,11 @@ Pair = tuple[nn.Sequential, nn.Sequential]
 def halves(scale: Scale, images: data.Dataset) -> Pair:
     """The device half before pool 2, and the same at ratio 0.5 by Taylor scores, batch norm folded in both."""
     torch.manual_seed(0)  # the same pair in every round
-    network = vgg.vgg16_bn(100, scale.width).eval()
+    network: Any = vgg.vgg16_bn(100, scale.width).eval()
     batch = images.normalise(images.train_images[:scale.batch]), images.train_labels[:scale.batch]
     scores = pruning.taylor_scores(network, [batch], 2)
     count = filters_to_remove(sum(map(len, scores.values())), 0.5)
-    pruned = pruning.remove_filters(network, pruning.select(scores, count))
+    pruned: Any = pruning.remove_filters(network, pruning.select(scores, count))
     return fold_batch_norm(vgg.split(network, 2)[0]), fold_batch_norm(vgg.split(pruned, 2)[0])
 
 
@@ -70,12 +70,13 @@ def pruned_layers(scale: Scale, images: data.Dataset) -> list[dict[str, float]]:
 
 
 @torch.inference_mode()
-def convolution_inputs(half: nn.Sequential) -> list[tuple[nn.Conv2d, torch.Size]]:
-    """[(convolution, shape of its input without the batch)] of a device half."""
+def convolution_inputs(half: nn.Sequential) -> list[tuple[nn.Conv2d, tuple[int, int, int]]]:
+    """[(convolution, shape (C, H, W) of its input)] of a device half."""
     x, found = torch.zeros(1, 3, 32, 32), []
     for layer in half:
         if isinstance(layer, nn.Conv2d):
-            found.append((layer, x.shape[1:]))
+            _, channels, height, width = x.shape
+            found.append((layer, (channels, height, width)))
         x = layer(x)
     return found
 

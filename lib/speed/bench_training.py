@@ -44,6 +44,11 @@ class Row:
     of_product: bool = False
     product: float | None = None  # operations a second of the matrix product in the same round
 
+    @property
+    def shown(self) -> float:
+        """The value in its unit."""
+        return 100 * self.value / self.product if self.of_product and self.product else self.value
+
 
 class OneDNN(training.Engine):
     """float32 on the CPU with PyTorch's own convolutions, without those of lib/speed/convolutions.py."""

@@ -70,7 +70,7 @@ def _replaced_convolutions(forward: Callable) -> Iterator[None]:
     those of any other.
     """
     usual = nn.Conv2d.forward
-    nn.Conv2d.forward = lambda self, x: forward(usual, self, x)  # type: ignore[method-assign]
+    nn.Conv2d.forward = lambda self, x: forward(usual, self, x)  # type: ignore[assignment, method-assign]
     try:
         yield
     finally:
@@ -141,7 +141,7 @@ class _RowConvolution(torch.autograd.Function):
     def backward(ctx, gradient):
         x, weight = ctx.saved_tensors
         inputs, weights, bias, _ = ctx.needs_input_grad
-        usual = functools.partial(torch.nn.grad.conv2d_input, x.shape, weight, padding=1)
+        usual = functools.partial(torch.nn.grad.conv2d_input, x.shape, weight, padding=1)  # type: ignore[attr-defined]
         backwards = functools.partial(input_gradient, weight) if ctx.small else usual
         return (backwards(gradient) if inputs else None, weight_gradient(x, gradient) if weights else None,
                 gradient.sum((0, 2, 3)) if bias else None, None)

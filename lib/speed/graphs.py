@@ -35,7 +35,7 @@ class Recorded:
         # are drawn anew: PyTorch registers its CUDA generator's offset with the graph.
         for own, given in zip(self.inputs, tensors, strict=True):
             own.copy_(given)
-        self.graph.replay()
+        self.graph.replay()  # type: ignore[attr-defined]
 
     def _as_usual(self, tensors: tuple[Tensor, ...]) -> None:
         """On the stream that recording takes, as CUDA graphs ask of the steps before."""
@@ -46,7 +46,8 @@ class Recorded:
 
     def _record(self, tensors: tuple[Tensor, ...]) -> None:
         gc.collect()  # recordings and activations that nobody needs any more, which may be most of the memory
+        # What runs within the context is recorded without being executed.
         self.inputs = [tensor.clone() for tensor in tensors]
-        self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph, stream=self.stream):  # records the kernels without running them
+        self.graph = torch.cuda.CUDAGraph()  # type: ignore[assignment]
+        with torch.cuda.graph(self.graph, stream=self.stream):  # type: ignore[arg-type]
             self.function(*self.inputs)
