@@ -6,7 +6,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from lib import InputError, geometry
-from lib.batch.parameters import RUN_PARAMETERS, SCHEMES, Study
+from lib.batch.parameters import Study
+from lib.batch.points import RUN_PARAMETERS, SCHEMES
 from lib.batch.runs import FIGURES, NOTEBOOKS, Point, Run, name, resolved
 
 

@@ -5,12 +5,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
 
 from lib import InputError
+from lib.batch.points import Baseline, Pool, Ratio, Seed, Variant
 from lib.schedule import Schedule, Strict
-
-Variant = Literal["proposed", "no_step3", "no_gdn", "magnitude", "random", "longer_step4"]
-Pool = Annotated[int, Field(ge=1, le=5)]
-Ratio = float
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 def _at_least_one_epoch(schedule: Schedule) -> Schedule:
@@ -20,32 +16,6 @@ def _at_least_one_epoch(schedule: Schedule) -> Schedule:
 
 
 Training = Annotated[Schedule, AfterValidator(_at_least_one_epoch)]  # of a step that is nothing without it
-# The other schemes, and what each needs.
-SCHEMES = {"png": (), "jpeg": ("level",), "webp": ("level",), "bottlenet": ("pool", "level"),
-           "bottlenet_plus": ("pool", "bandwidth"), "jalad": ("pool", "level"), "two_step": ("pool", "ratio", "level"),
-           "deepjscc": ("bandwidth",), "separation": ("pool", "ratio", "bandwidth")}
-LEVELS = {"jpeg": 100, "webp": 100, "jalad": 8, "two_step": 8}  # the greatest; BottleNet's is the split's channels
-
-
-class Pretraining(Strict):
-    """What tells one run of step 1 from another."""
-
-    seed: Seed
-
-
-class Pruning(Pretraining):
-    """What tells one run of step 2 from another: each is a stop on the pruning chain of its split."""
-
-    pool: Pool
-    ratio: Ratio
-    variant: Variant
-
-
-class Model(Pruning):
-    """What tells one run of steps 3 and 4 from another."""
-
-    bandwidth: int
-    snr_db: float
 
 
 class Data(Strict):
@@ -139,40 +109,6 @@ class Ablations(Strict):
     def point(self) -> dict[str, Any]:
         """Under the names of a model's parameters."""
         return self.model_dump(include={"pool", "ratio", "bandwidth", "snr_db"})
-
-
-class Baseline(Strict):
-    """One run of another scheme."""
-
-    scheme: Literal[*SCHEMES]  # type: ignore[valid-type]
-    snr_db: float = 14.5
-    pool: Pool | None = None
-    ratio: Ratio | None = None
-    bandwidth: int | None = Field(None, ge=1)
-    level: int | None = Field(None, ge=1)  # picture quality, bits a feature or reduced channels, by scheme
-
-    @model_validator(mode="after")
-    def the_scheme_has_what_it_needs_and_no_more(self) -> Self:
-        needed = SCHEMES[self.scheme]
-        given = [name for name in ("pool", "ratio", "bandwidth", "level") if getattr(self, name) is not None]
-        if missing := [name for name in needed if name not in given]:
-            raise InputError(f"The scheme {self.scheme!r} needs {' and '.join(missing)}.")
-        if unused := [name for name in given if name not in needed]:
-            raise InputError(f"The scheme {self.scheme!r} takes no {' and no '.join(unused)}.")
-        if self.scheme in LEVELS and (self.level or 0) > LEVELS[self.scheme]:
-            raise InputError(f"The level of {self.scheme!r} is 1 to {LEVELS[self.scheme]}, not {self.level}.")
-        if self.scheme == "deepjscc" and (self.bandwidth or 0) % 64:
-            raise InputError(f"DeepJSCC sends a positive multiple of 64 symbols, not {self.bandwidth}.")
-        return self
-
-
-class OtherScheme(Baseline, Pretraining):
-    snr_db: float
-
-
-# The parameters of a run, which tell it from others of its step.
-RUN_PARAMETERS: dict[str, type[Strict]] = {
-    "pretrain": Pretraining, "prune": Pruning, "autoencoder": Model, "end_to_end": Model, "baselines": OtherScheme}
 
 
 class Baselines(Strict):

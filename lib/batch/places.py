@@ -6,26 +6,32 @@ A run is finished when its result.json exists, and not before: it is written las
 import hashlib
 import json
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from lib import InputError, study
+from lib.batch.parameters import Study
+from lib.batch.runs import Run
 
 OUTPUT = "STUDY_OUTPUT"  # names the run's folder while its notebook is executed; absent when one is opened by hand
 UNFINISHED = ".unfinished"  # ends the names of a run's files until its notebook has run to its end
 
 
-def folder_of(settings, name):
+def folder_of(settings: Study, name: str) -> Path:
     """Where a run of a study lies: under the study's name, step 1 under that of the study it is taken from."""
-    step_1_elsewhere = settings.pretrain_from and name.startswith("pretrain/")
-    return study.ROOT / "outputs" / (settings.pretrain_from if step_1_elsewhere else settings.name) / name
+    owner = settings.name
+    if settings.pretrain_from and name.startswith("pretrain/"):
+        owner = settings.pretrain_from
+    return study.ROOT / "outputs" / owner / name
 
 
-def interactive_folder(settings, name):
+def interactive_folder(settings: Study, name: str) -> Path:
     """Where a run lies whose notebook was opened by hand; git ignores it."""
     return study.ROOT / "outputs" / "interactive" / settings.name / name
 
 
-def notebook_file(name):
+def notebook_file(name: str) -> Path:
     """The path of a notebook; InputError when there is none."""
     path = study.ROOT / "notebooks" / f"{name}.ipynb"
     if not path.exists():
@@ -33,17 +39,17 @@ def notebook_file(name):
     return path
 
 
-def finished(folder, weights=False):
+def finished(folder: Path, weights: bool = False) -> bool:
     """Whether the run is done and, if asked, its weights are here (most are not committed)."""
     return (folder / "result.json").exists() and (not weights or any(folder.glob("model*.safetensors")))
 
 
-def needs(settings, listed, target):
+def needs(settings: Study, listed: Mapping[str, Run], target: str) -> set[str]:
     """A run's name and those of the runs to compute before it, because weights upstream are not here."""
     return study.needs(listed, target, lambda name: finished(folder_of(settings, name), weights=True))
 
 
-def find(settings, name, weights=True):
+def find(settings: Study, name: str, weights: bool = True) -> Path | None:
     """The folder of a finished run (with weights): of the study, else (by hand) interactive; None if neither."""
     folders = [folder_of(settings, name)]
     # A run of the study itself never rests on what somebody computed by hand.
@@ -52,7 +58,7 @@ def find(settings, name, weights=True):
     return next((folder for folder in folders if finished(folder, weights)), None)
 
 
-def read_result(folder):
+def read_result(folder: str | Path) -> dict[str, Any]:
     """What a run's result.json holds; InputError when it is damaged."""
     file = Path(folder) / "result.json"
     try:
@@ -62,20 +68,20 @@ def read_result(folder):
                          ) from error
 
 
-def weight_files(folder, ending=""):
+def weight_files(folder: Path, ending: str = "") -> dict[str, str]:
     """{name: SHA-256} of the stored weights; until the run is done, their names have an ending."""
     return {path.name.removesuffix(ending): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in sorted(folder.glob(f"model*.safetensors{ending}"))}
 
 
-def damaged(folder):
+def damaged(folder: Path) -> list[str]:
     """The weight files that are missing or not those of the result; none where no weights are here at all."""
     found = weight_files(folder)
     stored = read_result(folder).get("weights", {}) if found else {}
     return [name for name, checksum in stored.items() if found.get(name) != checksum]
 
 
-def check_weights(folder):
+def check_weights(folder: Path) -> None:
     """Raise InputError when weights are not those of the result."""
     names = damaged(folder)
     if names:
@@ -83,7 +89,7 @@ def check_weights(folder):
                          "it, or delete its folder and it is computed again.")
 
 
-def replace(path, write):
+def replace(path: Path, write: Callable[[Path], Any]) -> None:
     """Let `write` write a file under another name, then rename it: it is whole or not there."""
     partial = path.with_name(path.name + ".partial")
     partial.touch()
@@ -93,12 +99,12 @@ def replace(path, write):
     os.replace(partial, path)
 
 
-def write_json(path, content):
+def write_json(path: Path, content: Any) -> None:
     """Write a JSON file, whole or not at all."""
     replace(path, lambda partial: partial.write_text(json.dumps(content, indent=1) + "\n"))
 
 
-def put_in_place(folder):
+def put_in_place(folder: Path) -> None:
     """Give the files of a run whose notebook has run to its end their names, the result last.
 
     Before new weights an earlier result goes: beside them it would be damaged, and without one the run is to do.

@@ -6,6 +6,7 @@ All parts take turns in one process, each between two runs of the machine's own 
 shared machine only ratios within a round mean anything.
 """
 
+import functools
 import importlib.metadata
 import itertools
 import platform
@@ -116,7 +117,7 @@ def store(lines: pd.DataFrame, layers: pd.DataFrame, scale: Scale, folder: Path)
     for name, content in ((f"{stem}.csv", lines.to_csv(index=False, float_format="%.5g")),
                           (f"{stem}-layers.csv", layers.to_csv(index=False, float_format="%.5g")),
                           (f"{stem}.md", text)):
-        places.replace(folder / name, lambda partial, content=content: partial.write_text(content))
+        places.replace(folder / name, functools.partial(Path.write_text, data=content))
     print(text)
 
 

@@ -1,0 +1,75 @@
+"""The parameters of one run: where its network is split, how far it is pruned, what it sends over which channel."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from lib import InputError
+from lib.schedule import Strict
+
+Variant = Literal["proposed", "no_step3", "no_gdn", "magnitude", "random", "longer_step4"]
+Pool = Annotated[int, Field(ge=1, le=5)]
+Ratio = float
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+# The other schemes, and what each needs.
+SCHEMES = {"png": (), "jpeg": ("level",), "webp": ("level",), "bottlenet": ("pool", "level"),
+           "bottlenet_plus": ("pool", "bandwidth"), "jalad": ("pool", "level"), "two_step": ("pool", "ratio", "level"),
+           "deepjscc": ("bandwidth",), "separation": ("pool", "ratio", "bandwidth")}
+LEVELS = {"jpeg": 100, "webp": 100, "jalad": 8, "two_step": 8}  # the greatest; BottleNet's is the split's channels
+
+
+class Pretraining(Strict):
+    """What tells one run of step 1 from another."""
+
+    seed: Seed
+
+
+class Pruning(Pretraining):
+    """What tells one run of step 2 from another: each is a stop on the pruning chain of its split."""
+
+    pool: Pool
+    ratio: Ratio
+    variant: Variant
+
+
+class Model(Pruning):
+    """What tells one run of steps 3 and 4 from another."""
+
+    bandwidth: int
+    snr_db: float
+
+
+class Baseline(Strict):
+    """One run of another scheme."""
+
+    scheme: Literal[*SCHEMES]  # type: ignore[valid-type]
+    snr_db: float = 14.5
+    pool: Pool | None = None
+    ratio: Ratio | None = None
+    bandwidth: int | None = Field(None, ge=1)
+    level: int | None = Field(None, ge=1)  # picture quality, bits a feature or reduced channels, by scheme
+
+    @model_validator(mode="after")
+    def the_scheme_has_what_it_needs_and_no_more(self) -> Self:
+        needed = SCHEMES[self.scheme]
+        given = [name for name in ("pool", "ratio", "bandwidth", "level") if getattr(self, name) is not None]
+        if missing := [name for name in needed if name not in given]:
+            raise InputError(f"The scheme {self.scheme!r} needs {' and '.join(missing)}.")
+        if unused := [name for name in given if name not in needed]:
+            raise InputError(f"The scheme {self.scheme!r} takes no {' and no '.join(unused)}.")
+        if self.scheme in LEVELS and (self.level or 0) > LEVELS[self.scheme]:
+            raise InputError(f"The level of {self.scheme!r} is 1 to {LEVELS[self.scheme]}, not {self.level}.")
+        if self.scheme == "deepjscc" and (self.bandwidth or 0) % 64:
+            raise InputError(f"DeepJSCC sends a positive multiple of 64 symbols, not {self.bandwidth}.")
+        return self
+
+
+class OtherScheme(Baseline, Pretraining):
+    """What tells one run of another scheme from others."""
+
+    snr_db: float
+
+
+# The parameters of a run, which tell it from others of its step.
+RUN_PARAMETERS: dict[str, type[Strict]] = {
+    "pretrain": Pretraining, "prune": Pruning, "autoencoder": Model, "end_to_end": Model, "baselines": OtherScheme}
