@@ -13,7 +13,7 @@ from lib.schemes import bottlenet, deepjscc
 BAD = {
     "unknown name at the top": ({"epochs": 3}, "epochs"),
     "unknown name inside": ({"network__depth": 2}, "network.depth"),
-    "unknown name two levels down": ({"prune__training__warm_up": 2}, "prune.training.warm_up"),
+    "unknown name two levels down": ({"prune__training__shuffle": 2}, "prune.training.shuffle"),
     "1e-3 is text": ({"autoencoder__lr": "1e-3"}, "autoencoder.lr", "1.0e-3"),
     "ratio over 1": ({"figure5__ratio": 1.2}, "1.2"),
     "ratio of 1": ({"figure5__ratio": 1.0}, "1.0"),
