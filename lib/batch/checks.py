@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from lib import InputError, geometry
 from lib.batch.parameters import Study
-from lib.batch.points import RUN_PARAMETERS, SCHEMES
+from lib.batch.points import RUN_PARAMETERS, SCHEMES, VARIANTS
 from lib.batch.runs import FIGURES, NOTEBOOKS, Point, Run, name, resolved
 
 
@@ -44,6 +44,9 @@ def check_point(settings: Study, parameters: Mapping[str, Any]) -> None:
     """Raise InputError when a run of these parameters cannot be built."""
     point = {"pool": None, "ratio": None, "bandwidth": None, "scheme": None, "variant": None, **parameters}
     pool, ratio = point["pool"], point["ratio"]
+    if point["variant"] is not None and point["variant"] not in (*VARIANTS, *settings.readings):
+        known = ", ".join([*VARIANTS, *settings.readings])
+        raise InputError(f"The study {settings.name} has no variant {point['variant']!r}, only {known}.")
     if point["variant"] == "longer_step4" and not any(item.longer_step4 for item in settings.ablations):
         raise InputError(f"The study {settings.name} has no schedule for the variant longer_step4.")
     if ratio is not None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
 
 from lib import InputError
-from lib.batch.points import Baseline, Pool, Ratio, Seed, Variant
+from lib.batch.points import VARIANTS, Baseline, Pool, Ratio, Seed, Variant
 from lib.schedule import Schedule, Strict
 
 
@@ -16,6 +16,12 @@ def _at_least_one_epoch(schedule: Schedule) -> Schedule:
 
 
 Training = Annotated[Schedule, AfterValidator(_at_least_one_epoch)]  # of a step that is nothing without it
+
+
+def _merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Nested values with some of them changed."""
+    return values | {key: _merged(values[key], change) if isinstance(change, dict) and key in values else change
+                     for key, change in changes.items()}
 
 
 class Data(Strict):
@@ -126,6 +132,15 @@ class Baselines(Strict):
     runs: list[Baseline] = []
 
 
+class Reading(Strict):
+    """Another reading of what the paper leaves open: a variant that differs in these parameters of the study."""
+
+    about: str
+    prune: dict[str, Any] = {}
+    autoencoder: dict[str, Any] = {}
+    end_to_end: dict[str, Any] = {}
+
+
 class DecidingModels(Strict):
     """Models of one pruned net, at these bandwidths and SNRs of training."""
 
@@ -163,6 +178,7 @@ class Study(Strict):
     ablations: list[Ablations] = []  # in the file also a single one
     baselines: Baselines | None = None
     deciding: Deciding = Deciding()
+    readings: dict[Variant, Reading] = {}
     _source: str = PrivateAttr("")  # set by lib.study.load
 
     @field_validator("ablations", mode="before")
@@ -171,6 +187,27 @@ class Study(Strict):
         if given is None:
             return []
         return [given] if isinstance(given, dict) else given
+
+    def read_as(self, variant: str) -> Self:
+        """The study with the parameters of one of its readings; as it is for any other variant."""
+        reading = self.readings.get(variant)
+        if reading is None:
+            return self
+        changed = {}
+        for section, model in (("prune", Prune), ("autoencoder", Schedule), ("end_to_end", Schedule)):
+            if getattr(reading, section):
+                own = getattr(self, section).model_dump()
+                changed[section] = model.model_validate(_merged(own, getattr(reading, section)))
+        return self.model_copy(update=changed)
+
+    @model_validator(mode="after")
+    def readings_make_sense(self) -> Self:
+        for name in self.readings:
+            if name in VARIANTS:
+                raise InputError(f"readings.{name}: every study has a variant of this name, take another one.")
+            if self.read_as(name) == self:
+                raise InputError(f"readings.{name} changes nothing.")
+        return self
 
     @model_validator(mode="after")
     def what_decides_is_listed(self) -> Self:

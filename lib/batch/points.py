@@ -7,7 +7,9 @@ from pydantic import Field, model_validator
 from lib import InputError
 from lib.schedule import Strict
 
-Variant = Literal["proposed", "no_step3", "no_gdn", "magnitude", "random", "longer_step4"]
+# Those that every study knows; a study's `readings` add others.
+VARIANTS = ("proposed", "no_step3", "no_gdn", "magnitude", "random", "longer_step4")
+Variant = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Pool = Annotated[int, Field(ge=1, le=5)]
 Ratio = float
 Seed = Annotated[int, Field(ge=0, lt=2**31)]

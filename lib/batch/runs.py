@@ -52,7 +52,7 @@ def runs(settings: Study, extra: Iterable[Point] = (), baselines: Iterable[Point
     opened by hand.
     """
     points = _points(settings) + [(point, "interactive") for point in extra]
-    listing = _Listing(points)
+    listing = _Listing(settings, points)
     for point, figure in points:
         listing.add_model(point, figure)
     for baseline in settings.baselines.runs if settings.baselines else []:
@@ -65,8 +65,8 @@ def runs(settings: Study, extra: Iterable[Point] = (), baselines: Iterable[Point
 class _Listing:
     """The list while it grows. Runs are shared: what two figures need is listed once, for both."""
 
-    def __init__(self, points: list[tuple[Point, str]]):
-        self.points = points
+    def __init__(self, settings: Study, points: list[tuple[Point, str]]):
+        self.settings, self.points = settings, points
         self.runs: dict[str, Run] = {}
 
     def add(self, step: str, figure: str, upstream: Iterable[str] = (), **parameters: Any) -> str:
@@ -82,9 +82,9 @@ class _Listing:
 
         One chain a split serves all ratios: each ratio that a point asks for is a stop, where the next one goes on.
         """
-        chain = criterion(variant)
-        stops = {point["ratio"] for point, _ in self.points
-                 if (point["pool"], point["seed"], criterion(point["variant"])) == (pool, seed, chain)}
+        chain = pruning_chain(self.settings, variant)
+        stops = {point["ratio"] for point, _ in self.points if (pool, seed, chain) == (
+                 point["pool"], point["seed"], pruning_chain(self.settings, point["variant"]))}
         last = self.add("pretrain", figure, seed=seed)
         for stop in sorted(stops | {ratio}):
             if 0 < stop <= ratio:
@@ -95,7 +95,7 @@ class _Listing:
         """An end-to-end model after its autoencoder (step 3), which a longer step 4 shares with the usual one."""
         start = self.add_network(figure, point["pool"], point["ratio"], point["seed"], point["variant"])
         if point["variant"] != "no_step3":
-            variant = "proposed" if point["variant"] == "longer_step4" else point["variant"]
+            variant = autoencoder_variant(self.settings, point["variant"])
             start = self.add("autoencoder", figure, [start], **{**point, "variant": variant})
         self.add("end_to_end", figure, [start], **point)
 
@@ -119,9 +119,18 @@ def _figures_of(baseline: Point, points: list[tuple[Point, str]]) -> set[str]:
     return figures or {"figure3"}
 
 
-def criterion(variant: str) -> str:
-    """The pruning chain that a variant starts from."""
-    return variant if variant in ("magnitude", "random") else "proposed"
+def pruning_chain(settings: Study, variant: str) -> str:
+    """The variant whose pruning chain a variant starts from: its own, if it differs in step 2."""
+    reading = settings.readings.get(variant)
+    own = variant in ("magnitude", "random") or (reading and reading.prune)
+    return variant if own else "proposed"
+
+
+def autoencoder_variant(settings: Study, variant: str) -> str:
+    """The variant whose autoencoder a variant starts from: its own, if it differs in step 2 or 3."""
+    reading = settings.readings.get(variant)
+    only_step_4 = variant == "longer_step4" or (reading and not reading.prune and not reading.autoencoder)
+    return "proposed" if only_step_4 else variant
 
 
 def needs(listed: Mapping[str, Run], target: str, here: Callable[[str], Any] = lambda name: False) -> set[str]:
@@ -192,7 +201,7 @@ def settings_for(settings: Study, parameters: Mapping[str, Any]) -> Study:
     That schedule stands with the ablations of the run's point; elsewhere, by hand, the first one counts.
     """
     if parameters.get("variant") != "longer_step4":
-        return settings
+        return settings.read_as(parameters.get("variant", "proposed"))
     scheduled = [ablations for ablations in settings.ablations if ablations.longer_step4]
     here = [ablations for ablations in scheduled if ablations.point.items() <= parameters.items()]
     return settings.model_copy(update={"end_to_end": (here or scheduled)[0].longer_step4})

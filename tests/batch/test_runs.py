@@ -241,3 +241,48 @@ def test_what_is_off_by_default_is_no_part_of_a_runs_origin():
     whole, short = study.resolved(settings, item), study.resolved(settings, item, defaults=False)
     assert whole["pretrain"]["momentum"] == 0.9 and "momentum" not in short["pretrain"]
     assert short["pretrain"].items() <= whole["pretrain"].items() and short["seed"] == 0
+
+
+READINGS = """
+  own_rate: {about: of step 4, end_to_end: {link_lr: 0.5}}
+  signed: {about: of step 2, prune: {criterion: signed_taylor, training: {lr: 0.25}}}
+  clipped: {about: of step 3, autoencoder: {clip_norm: 1.0}}
+"""
+
+
+def with_readings(folder, readings=READINGS, variants="[own_rate, signed, clipped]"):
+    text = (study.ROOT / "params" / "quick.yaml").read_text().replace("name: quick", "name: other")
+    text = text.replace("variants: [no_step3, no_gdn]", f"variants: {variants}")
+    (folder / "other.yaml").write_text(f"{text}\nreadings:{readings}")
+    return study.load(folder / "other.yaml")
+
+
+def test_a_reading_branches_off_at_the_first_step_that_it_changes(tmp_path):
+    listed = {item.name: item for item in study.runs(with_readings(tmp_path))}
+    point = "pool2-r0.50-b512-snr14.5-s0"
+    assert listed[f"end_to_end/{point}-own_rate"].upstream == [f"autoencoder/{point}"]
+    assert listed[f"autoencoder/{point}-clipped"].upstream == ["prune/pool2-r0.50-s0"]
+    assert listed[f"autoencoder/{point}-signed"].upstream == ["prune/pool2-r0.50-s0-signed"]
+    assert listed["prune/pool2-r0.50-s0-signed"].upstream == ["pretrain/s0"]
+
+
+def test_a_readings_runs_have_its_parameters_and_no_others_do(tmp_path):
+    settings = with_readings(tmp_path)
+    for item in study.runs(settings):
+        values, variant = study.resolved(settings, item), item.parameters.get("variant")
+        assert values.get("end_to_end", {}).get("link_lr") == (
+            0.5 if (variant, item.step) == ("own_rate", "end_to_end") else None)
+        if item.step == "prune":
+            assert values["prune"]["criterion"] == ("signed_taylor" if variant == "signed" else "taylor")
+            assert values["prune"]["training"]["lr"] == (0.25 if variant == "signed" else 0.01)
+            assert values["prune"]["training"]["batch_size"] == 64  # what a reading does not name stays
+
+
+@pytest.mark.parametrize("readings, variants, culprit", [
+    ("\n  random: {about: x, end_to_end: {lr: 1.0}}", "[no_gdn]", "variant of this name"),
+    ("\n  same: {about: x, end_to_end: {epochs: 2}}", "[no_gdn]", "changes nothing"),
+    ("\n  odd: {about: x, end_to_end: {rate: 1.0}}", "[no_gdn]", "rate"),
+    ("\n  fine: {about: x, end_to_end: {lr: 1.0}}", "[another]", "no variant 'another'")])
+def test_a_reading_that_makes_no_sense_is_refused(tmp_path, readings, variants, culprit):
+    with pytest.raises(InputError, match=culprit):
+        with_readings(tmp_path, readings, variants)
