@@ -14,6 +14,7 @@ def choices(settings: Study) -> pd.DataFrame:
     """One row a choice: what the paper says, and what is taken here, from the study's parameters."""
     values = {"study": settings, "pretrain": schedule(settings.pretrain), "prune": schedule(settings.prune.training),
               "autoencoder": schedule(settings.autoencoder), "end_to_end": schedule(settings.end_to_end)}
+    # A study may leave out all other schemes; then nothing is chosen for them either.
     listed, other = TEXTS["ours"], settings.baselines
     if other is not None:
         listed = listed | TEXTS["other schemes"]
@@ -31,6 +32,7 @@ def schedule(training) -> str:
     epochs = "1 epoch" if training.epochs == 1 else f"{training.epochs} epochs"
     if training.images_per_epoch:
         epochs += f" of {training.images_per_epoch} images"
+    # Adam has no momentum to name, and Nesterov's step is one of momentum.
     optimizer = "Adam" if training.optimizer == "adam" else f"momentum {training.momentum:g}"
     if training.nesterov and training.optimizer != "adam":
         optimizer += ", Nesterov"

@@ -21,6 +21,7 @@ def judge(table: pd.DataFrame, settings: Study) -> pd.DataFrame:
 
     A claim is judged when all runs that it needs are finished; before, its numbers so far are shown.
     """
+    # All claims about Figure 3 are judged on the same models, so that none picks those that suit it.
     models = points.figure3_models(table, settings)
     longer = points.figure3_models(table, settings, "longer_step4")
     judged = {
@@ -32,12 +33,14 @@ def judge(table: pd.DataFrame, settings: Study) -> pd.DataFrame:
     listed, rows = _listed_runs(settings), []
     for claim, text in CLAIMS.items():
         verdict, numbers, runs = judged[claim]
+        # "Within the tolerance" means of the unpruned network's accuracy, which is a run too.
         if runs and claim in FIGURE3:
             runs = [*baseline, *runs]
         needed = _needed(claim, listed)
         done = len(needed & set(table.run))
         if not full_network and claim not in OVER_SNR:
             verdict, numbers, runs = UNMEASURED, "the claim is about the full network on all of CIFAR-100", []
+        # A verdict from half of the runs could turn with the other half: until then only numbers are shown.
         elif done < len(needed):
             so_far = "" if verdict == UNMEASURED else f"; so far: {numbers}"
             verdict, numbers = UNMEASURED, f"{done} of the {len(needed)} runs it needs{so_far}"
@@ -54,6 +57,7 @@ def _needed(claim: str, listed: pd.DataFrame) -> set[str]:
 
 def _listed_runs(settings: Study) -> pd.DataFrame:
     """One row a run of the study: its step, its parameters, and whether it belongs to Figure 3, 4 or 5."""
+    # Columns are named, because a study without other schemes has no column "scheme" for `needs` to look at.
     rows = [{"run": run.name, "step": run.step, **run.parameters,
              **{name: any(figure.startswith(name) for figure in run.figures) for name in FIGURES}}
             for run in study.runs(settings)]

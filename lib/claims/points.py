@@ -28,6 +28,7 @@ def figure_points(table: pd.DataFrame, settings: Study, figure: str) -> pd.DataF
     chosen = _of_figure(end_to_end(table), settings, figure)
     fixed = chosen[chosen.train_snr_db == specification(settings, figure).fixed_snr_db].assign(reading="fixed")
     each = matched(chosen).assign(reading="matched")
+    # The model trained at the fixed SNR is always there: alone it would pass for a matched curve.
     snrs_of_curve = each.groupby(curve_column(figure)).snr_db.nunique()
     each = each[each[curve_column(figure)].isin(snrs_of_curve[snrs_of_curve >= 3].index)]
     points = pd.concat([each, fixed], ignore_index=True)[[*COLUMNS, "right_by_class"]]
@@ -40,6 +41,7 @@ def separation_points(table: pd.DataFrame, settings: Study, figure: str) -> pd.D
 
     That design is right at its SNR and above it, where it has the accuracy of its SNR, and chance below.
     """
+    # Its runs store, for each SNR, the accuracy of a code designed for that SNR.
     chosen = _of_figure(table[table.scheme == "Separation"], settings, figure)
     fixed_snr_db = specification(settings, figure).fixed_snr_db
     cliff = chosen.assign(reading="fixed")
@@ -73,8 +75,10 @@ def figure3_models(table: pd.DataFrame, settings: Study, variant: str = "propose
     rows = table[(table.snr_db == spec.snr_db) & (table.train_snr_db == spec.snr_db)]
     ours = (rows.step == "end_to_end") & (rows.variant == variant)
     rows = rows[ours | (rows.step == "baselines") & (rows.scheme != "Separation")]
+    # Analogue symbols have no block length; digital ones need a few more than capacity says.
     if spec.finite_blocklength:
         rows = rows.assign(symbols=rows.symbols_finite.fillna(rows.symbols))
+    # `dropna` keeps what has no split, as PNG.
     keys = ["scheme", "run", "pool", "ratio", "device_macs", "symbols"]
     accuracies = ["accuracy", "accuracy_selecting", "accuracy_reporting"]
     models = rows.groupby(keys, dropna=False)[accuracies].mean().reset_index()
@@ -83,9 +87,11 @@ def figure3_models(table: pd.DataFrame, settings: Study, variant: str = "propose
     models["within"] = models.accuracy_selecting >= least
     models["loss"] = baseline_accuracy(table, "accuracy_reporting_clean") - models.accuracy_reporting
     models["holds"] = models.within & (models.loss <= spec.tolerance)
+    # Against a model all test images count, which tell twice as much as a half; in its favour, both halves.
     best, images = baseline_accuracy(table), 100 * settings.classes
     variance = (best * (1 - best) + models.accuracy * (1 - models.accuracy)) / images
     models["denied"] = best - models.accuracy - spec.tolerance > 2 * variance**0.5
+    # Each scheme is selected among its models alone: one scheme does not hide another.
     models["selected"] = False
     for _, scheme in models[models.within].groupby("scheme"):
         models.loc[scheme.index, "selected"] = [not _dominated(row, scheme) for row in scheme.itertuples()]

@@ -19,6 +19,7 @@ def paired_points(table: pd.DataFrame, settings: Study, figure: str) -> pd.DataF
     """The matched points of Figure 4a, 4b or 5, of the seeds that have every one of them."""
     found = points.figure_points(table, settings, figure)
     found = found[found.reading == "matched"]
+    # A seed that has one curve and not the other would move the difference between them.
     seeds = set(found.seed)
     for _, point in found.groupby([points.curve_column(figure), "snr_db"]):
         seeds &= set(point.seed)
@@ -37,7 +38,9 @@ def curves_by_class(found: pd.DataFrame, column: str) -> dict:
 def mean_and_error(by_class: np.ndarray) -> tuple[float, float]:
     """Mean of [seeds, classes] and its standard error over classes and, with several seeds, over these too."""
     seeds, classes = by_class.shape
+    # Over classes: what is hard about one makes its images go wrong together.
     variance = by_class.mean(axis=0).var(ddof=1) / classes
+    # Classes tell nothing of what another training would change; a single seed leaves that out.
     if seeds > 1:
         variance += by_class.mean(axis=1).var(ddof=1) / seeds
     return by_class.mean(), np.sqrt(variance)
@@ -66,6 +69,7 @@ def decide_at_most(limit: float, value: float, error: float) -> str:
 
 def all_of(verdicts: list[str]) -> str:
     """The verdict on a claim that holds only if each of its parts does."""
+    # From the worst to the best.
     for verdict in (NOT_REPRODUCED, UNRESOLVED, REPRODUCED):
         if verdict in verdicts:
             return verdict

@@ -34,6 +34,7 @@ def c2(table: pd.DataFrame) -> Judged:
     models = results.end_to_end(table.drop_duplicates("run"), pool=2, ratio=0.5)
     if models.empty:
         return UNMEASURED, "", []
+    # The paper does not say whether its count has the encoder in it.
     near = any(abs(macs / 24.3e6 - 1) <= 0.1 for macs in (*models.device_half_macs, *models.device_macs))
     whole = [f"{_millions(rows.device_macs)} (B = {bandwidth:.0f})" for bandwidth, rows in models.groupby("bandwidth")]
     return (REPRODUCED if near else NOT_REPRODUCED,
@@ -80,6 +81,7 @@ def _within_budget(models: pd.DataFrame, longer: pd.DataFrame, pool: int, most_m
         verdict = REPRODUCED
     elif len(asked) and asked.denied.all():
         verdict = NOT_REPRODUCED
+    # Of good models the cheapest speaks for the claim; where none is, the one that comes nearest.
     if asked.within.any():
         good = asked[asked.holds] if asked.holds.any() else asked[asked.within]
         best = good.sort_values("symbols").iloc[0]
@@ -106,6 +108,7 @@ def c5(models: pd.DataFrame) -> Judged:
         symbols = tried[tried.within].symbols.min()
         fewest.append(f"no model of {scheme}" if np.isnan(symbols) else f"{scheme} {symbols:.0f} symbols")
     # a fewest number of symbols that no model has is NaN, which decides nothing
+    # At least: the fewest that theirs may need over what ours surely does; at most, the other way round.
     least = theirs[~theirs.denied].symbols.min() / ours[ours.holds].symbols.min()
     most = np.fmin(theirs[theirs.holds].symbols.min(), MOST_SYMBOLS) / ours[~ours.denied].symbols.min()
     verdict = UNRESOLVED
@@ -138,6 +141,7 @@ def c7(table: pd.DataFrame, settings: Study) -> Judged:
     for name, unpruned, pruned, found in _against_ratio_0(table, settings, lambda ratio: ratio > 0.5):
         if {0.0, 20.0} <= set(unpruned):
             difference = (pruned[20.0] - pruned[0.0]) - (unpruned[20.0] - unpruned[0.0])
+            # "The same trend" can fail on either side.
             mean, error = statistics.mean_and_error(difference)
             verdicts.append(statistics.decide_at_most(0.03, abs(mean), error))
             numbers.append(f"{name}: drop from 20 to 0 dB {_drop(pruned)}, at ratio 0 {_drop(unpruned)}")
@@ -170,6 +174,7 @@ def c8(table: pd.DataFrame, settings: Study) -> Judged:
     bandwidths = sorted(bandwidth for bandwidth in curves if {0.0, 20.0} <= set(curves[bandwidth]))
     if len(bandwidths) < 2:
         return UNMEASURED, "", []
+    # "Agree" is about the two that differ most.
     at_20_db = sorted((curves[bandwidth][20.0] for bandwidth in bandwidths), key=np.mean)
     spread = at_20_db[-1] - at_20_db[0]
     drops = {bandwidth: curves[bandwidth][20.0] - curves[bandwidth][0.0] for bandwidth in bandwidths}
@@ -194,6 +199,7 @@ def c9(models: pd.DataFrame) -> Judged:
         numbers.append(f"{dominated} of {len(selected)} selected points of theirs are dominated")
     if missing:
         numbers.append(f"no model of {' or '.join(sorted(missing, key=names.index))} is within the tolerance")
+    # What surely is good enough is compared with what may be, so that noise can leave the claim open.
     verdict = REPRODUCED
     if not all(_beaten(theirs[theirs.holds], ours[~ours.denied])):
         verdict = NOT_REPRODUCED

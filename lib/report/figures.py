@@ -50,6 +50,7 @@ def pictures(images: torch.Tensor, titles: list[str]) -> Figure:
 def png_sizes(sizes: torch.Tensor, snr_db: float) -> None:
     """Histogram of files' sizes [N] in bytes, with a second axis in real symbols at capacity."""
     axis = sns.histplot(np.asarray(sizes), color=COLORS[0], ax=plt.subplots()[1])
+    # Figure 3's PNG point is the mean file, in symbols.
     axis.axvline(sizes.mean(), color="k", ls="--", label=f"mean {sizes.mean():.0f} bytes")
     axis.set(xlabel="PNG size (bytes)", ylabel="test images")
     symbols = 8 / channel.capacity(snr_db)
@@ -67,7 +68,7 @@ def learning_curve(history: pd.DataFrame, title: str) -> None:
         right = axis.twinx()
         sns.lineplot(x=history.epoch, y=100 * history.test_accuracy, color=COLORS[1], marker="s", ax=right)
         right.set_ylabel("test accuracy (%)", color=COLORS[1])
-        right.grid(False)
+        right.grid(False)  # two grids of different spacing would cross
 
 
 def filters_left(before: list[int], after: list[int], pool: int) -> None:
@@ -90,8 +91,10 @@ def accuracy_over_snr(points: pd.DataFrame, baseline: float, profile: str, title
     """
     axis = axis or plt.subplots()[1]
     labels = labels or list(points.label.unique())
+    # Else the band would mix what noise does with what another training does.
     if "seed" in points and points.seed.nunique() > 1:
         points = points.groupby(["label", "snr_db", "seed"], as_index=False).accuracy.mean()
+    # The percentile interval of 100 is the range itself; standard errors of two or three seeds would mislead.
     draw_curves(points, labels, axis, errorbar=("pi", 100), err_kws={"lw": 0})
     if not np.isnan(baseline):
         axis.axhline(100 * baseline, color="k", ls="--", lw=1, label="unpruned, no channel")

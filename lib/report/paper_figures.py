@@ -29,6 +29,7 @@ def figure5(table: pd.DataFrame, settings: Study) -> None:
 
 def _over_snr(table: pd.DataFrame, settings: Study, name: str, title: str) -> None:
     """One axis a reading (matched, fixed) with a legend for both, and below them what the bands leave out."""
+    # Downstream too: an end-to-end model starts from its autoencoder, which started from the pruned network.
     retrained = results.retrained_upstream(settings.source, downstream=True)
     data, separation = (rows.assign(other_weights=rows.run.isin(retrained)) for rows in (
         points.figure_points(table, settings, name), points.separation_points(table, settings, name)))
@@ -37,6 +38,7 @@ def _over_snr(table: pd.DataFrame, settings: Study, name: str, title: str) -> No
         return
     baseline, spec = data.attrs["baseline"], points.specification(settings, name)
     labels = list(data.sort_values(["ratio", "bandwidth"], ascending=[True, False]).label.unique())
+    # In this order: `matched` is the paper's reading, `fixed` a preview.
     titles = {"matched": "a model trained for each SNR", "fixed": f"one model, trained at {spec.fixed_snr_db:g} dB"}
     readings = [reading for reading in titles if reading in set(data.reading)]
     figure, axes = plt.subplots(1, len(readings), figsize=(5.2 * len(readings), 3.6), sharex=True, sharey=True,
@@ -45,6 +47,7 @@ def _over_snr(table: pd.DataFrame, settings: Study, name: str, title: str) -> No
         shown, apart = data[data.reading == reading], separation[separation.reading == reading]
         figures.accuracy_over_snr(shown, baseline, settings.name, f"{title}\n{reading}: {titles[reading]}", axis,
                                   labels)
+        # Drawn over the curve's markers, in its colour.
         means = shown.groupby(["label", "snr_db"], as_index=False).agg({"accuracy": "mean", "other_weights": "any"})
         if means.other_weights.any():
             figures.draw_curves(means[means.other_weights], labels, axis, ls="", mfc="white", mec="auto", mew=1.2,
@@ -56,12 +59,14 @@ def _over_snr(table: pd.DataFrame, settings: Study, name: str, title: str) -> No
     images = 100 * settings.classes
     behind = pd.concat([data.drop(columns="right_by_class").assign(scheme=results.PROPOSED),
                         separation.assign(scheme="Separation")])
+    # Of the test set, which the bands leave out.
     error = (behind.accuracy * (1 - behind.accuracy) / images) ** 0.5
     style.save(figure, settings, name, behind.assign(binomial_standard_error=error, baseline=baseline))
 
 
 def _draw_separation(axis: Axes, separation: pd.DataFrame, labels: list[str], reading: str) -> None:
     """Dotted, in the colour of the curve of the same label; one design falls off its cliff in a step."""
+    # sorted first, so that each line runs from left to right
     for label, rows in separation.sort_values("snr_db").groupby("label", sort=False):
         axis.plot(rows.snr_db, 100 * rows.accuracy, ls=":", color=style.COLORS[labels.index(label)],
                   label=f"{label}: separation", drawstyle="steps-post" if reading == "fixed" else "default")
@@ -98,8 +103,9 @@ def figure3(models: pd.DataFrame, settings: Study) -> None:
     both = models[models.holds]
     axis.plot(both.device_macs, both.symbols, marker=".", color="k", ls="", ms=3.5, zorder=3,
               label="within on the other half too")
-    if settings.network.width == 1:
+    if settings.network.width == 1:  # of a narrower network the paper says nothing
         _draw_paper(axis, models)
+    # PNG, JPEG and WebP need no operation on the device, which a logarithm cannot show.
     axis.set_xscale("symlog", linthresh=1e5)
     axis.set_yscale("log")
     axis.set(xlabel="device operations (MACs), linear below 10⁵", ylabel="real symbols per image",
@@ -117,12 +123,13 @@ def _draw_scheme(axis: Axes, scheme: str, models: pd.DataFrame, look: dict) -> N
     if models.empty:
         return
     poor, chosen = models.loss > 0.1, models[models.selected]
+    # All of them hollow first; the selected ones are drawn over these.
     for part, alpha in ((models[~poor], 0.7), (models[poor], 0.25)):
         axis.plot(part.device_macs, part.symbols, alpha=alpha, markerfacecolor="none", ls="", **look)
     name = f"{scheme}, headers not counted" if scheme in ("JPEG", "BottleNet") else scheme
     if len(chosen):
         axis.plot(chosen.device_macs, chosen.symbols, drawstyle="steps-post", label=name, **look)
-    else:
+    else:  # an empty line, so that the legend says that the scheme was tried
         axis.plot([], [], markerfacecolor="none", ls="", label=f"{name} (none within)", **look)
 
 
@@ -139,6 +146,7 @@ def _draw_paper(axis: Axes, models: pd.DataFrame) -> None:
 
 def _title(models: pd.DataFrame, settings: Study) -> str:
     images = 50 * settings.classes  # half of the test images
+    # A share of a half has the largest binomial variance; the rest is two standard errors in points.
     noise = 200 * (0.25 / images) ** 0.5
     planned = {run.name for run in study.runs(settings) if "figure3" in run.figures
                and run.step in ("end_to_end", "baselines")}
@@ -159,6 +167,7 @@ def _label(axis: Axes, models: pd.DataFrame) -> None:
         label = axis.annotate(f"pool {model.pool:.0f}{pruned}", (model.device_macs, model.symbols), xytext=(0, 0),
                               textcoords="offset points", fontsize=7, zorder=1,
                               bbox={"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 0.5})
+        # Right above, left above, right below, left below; where all are taken, the last.
         for offset, side in (((5, 4), "left"), ((-5, 4), "right"), ((5, -9), "left"), ((-5, -9), "right")):
             label.set(position=offset, horizontalalignment=side)
             if not label.get_window_extent().count_overlaps(taken):

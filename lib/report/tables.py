@@ -16,6 +16,7 @@ def accuracy_table(table: pd.DataFrame, settings: Study, figure: str) -> pd.Data
         return pd.DataFrame()
     shown = points.figure_points(table, settings, figure)
     rows = shown.pivot_table(index=["reading", "label"], columns="snr_db", values="accuracy", sort=False)
+    # Rows in the order of the points, which is that of the figure's legend.
     order = pd.MultiIndex.from_frame(shown[["reading", "label"]].drop_duplicates())
     return (100 * rows.loc[order].astype(float).sort_index(axis=1)).round(1).rename_axis(columns=None)
 
@@ -34,6 +35,7 @@ def selected_table(models: pd.DataFrame) -> pd.DataFrame:
 
 def step_table(table: pd.DataFrame) -> pd.DataFrame:
     """Accuracy after each step of every proposed model, clean and at its training SNR; the mean over seeds."""
+    # Step 1 has no variant: every model of a seed starts from it.
     once = table[table.variant.isna() | (table.variant == "proposed")].drop_duplicates("run")
     rows, shown = once[once.step == "end_to_end"][["run", *MODEL]], []
     for number, (step, key) in enumerate(RUN_OF_STEP.items(), 1):
@@ -63,6 +65,7 @@ def ablation_table(table: pd.DataFrame, settings: Study) -> pd.DataFrame:
     if not chosen:
         return pd.DataFrame()
     models, key = pd.concat(chosen), ["point", "variant"]
+    # The mean over noise draws.
     over_snr = models.pivot_table(index=key, columns="snr_db", values="accuracy", sort=False).sort_index(axis="columns")
     at_its_snr = results.matched(models).groupby(key, sort=False)
     for half in ("selecting", "reporting"):
@@ -74,6 +77,7 @@ def ablation_table(table: pd.DataFrame, settings: Study) -> pd.DataFrame:
 def provenance_table(table: pd.DataFrame, settings: Study) -> pd.DataFrame:
     """Where each run's numbers came from, and the command that computes it again."""
     once = table.drop_duplicates("run")
+    # The command must work wherever the repository lies.
     source = settings.source.removeprefix(f"{study.ROOT}/")
     return pd.DataFrame({
         "run": once.run, "seed": once.seed,
