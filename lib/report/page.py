@@ -17,7 +17,7 @@ from markupsafe import Markup
 from lib import results, study
 from lib.batch import places
 from lib.claims import choices, judge, points
-from lib.evidence import fingerprint
+from lib.evidence import fingerprint, manifest
 from lib.report import drawing, tables
 
 HERE = Path(__file__).parent
@@ -49,10 +49,14 @@ def render(profile: str) -> str:
                                      lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     environment.filters["frame"] = _html
     drawn = [figure for figure in (_figure(settings, table, stem, place) for stem in NOTEBOOKS) if figure]
+    altered = manifest.altered(settings, study.runs(settings)) if manifest.read(settings) else []
+    verdicts = judge.judge(table, settings)
+    if altered:  # a verdict must not rest on what somebody has changed
+        verdicts = verdicts.assign(verdict="not judged", numbers="results were altered")
     data = {"profile": settings.source.removeprefix(f"{study.ROOT}/"), "runs": cards}
     return environment.get_template("page.html.j2").render(
         settings=settings, cards=cards, figures=drawn, progress=results.progress(profile),
-        verdicts=judge.judge(table, settings).to_dict("records"), profile=data["profile"],
+        verdicts=verdicts.to_dict("records"), altered=altered, profile=data["profile"],
         steps=tables.step_table(table), ablations=tables.ablation_table(table, settings),
         choices=choices.choices(settings), origins=_origins(cards),
         plotted=[card["name"] for card in cards if any(card["name"] in figure["runs"] for figure in drawn)],

@@ -17,7 +17,7 @@ import pytest
 from lib import results, study
 from lib.batch import places
 from lib.claims import judge
-from lib.evidence import fingerprint
+from lib.evidence import fingerprint, manifest
 from lib.report import page
 
 
@@ -148,6 +148,21 @@ def test_a_result_cannot_end_the_script_that_holds_it(monkeypatch):
 
     monkeypatch.setattr(places, "read_result", hostile)
     assert "<script>alert" not in page.render(loaded.name)
+
+
+def test_nothing_is_judged_from_an_altered_result(tmp_path, monkeypatch):
+    shutil.copytree(study.ROOT / "params", tmp_path / "params")
+    shutil.copytree(study.ROOT / "outputs" / "quick", tmp_path / "outputs" / "quick",
+                    ignore=shutil.ignore_patterns("*.safetensors"))
+    monkeypatch.setattr(study, "ROOT", tmp_path)
+    settings, name = study.load("quick"), "end_to_end/pool2-r0.50-b512-snr14.5-s0"
+    for item in study.runs(settings):
+        manifest.enter_run(settings, item)
+    assert ">– not judged<" not in page.render("quick")
+    file = tmp_path / "outputs" / "quick" / name / "history.csv"
+    file.write_text(file.read_text().replace("1,", "1,1", 1))
+    text = page.render("quick")
+    assert text.count(">– not judged<") == 9 and f"<li>{name}: not what was stored</li>" in text
 
 
 def test_a_study_without_results_has_a_page(tmp_path, monkeypatch):
