@@ -55,7 +55,7 @@ def render(profile: str) -> str:
         verdicts = verdicts.assign(verdict="not judged", numbers="results were altered")
     data = {"profile": settings.source.removeprefix(f"{study.ROOT}/"), "runs": cards}
     return environment.get_template("page.html.j2").render(
-        settings=settings, cards=cards, figures=drawn, progress=results.progress(profile),
+        settings=settings, cards=cards, figures=drawn, names=set(place), progress=results.progress(profile),
         verdicts=verdicts.to_dict("records"), altered=altered, profile=data["profile"],
         steps=tables.step_table(table), ablations=tables.ablation_table(table, settings),
         choices=choices.choices(settings), origins=_origins(cards),

@@ -87,12 +87,10 @@ async function everyCard(page) {
 async function narrow(context, complaints) {
   const page = await opened(context, complaints);
   await page.setViewportSize({width: 400, height: 800});
+  if (folder) await page.locator("section.figure").nth(1).screenshot({path: `${folder}/narrow.png`});
   await page.locator("details").evaluateAll(all => all.forEach(part => { part.open = true; }));
   const width = await page.evaluate(() => document.documentElement.scrollWidth);
   check("no horizontal scroll at 400 pixels, everything open", width <= 400, width);
-  if (folder) {
-    await page.locator("section.figure").nth(1).screenshot({path: `${folder}/narrow.png`});
-  }
   await page.close();
 }
 
