@@ -2,9 +2,12 @@
 
 import math
 
+import pandas as pd
+
 from lib import results
 from lib.claims.verdicts import PAPER_HALF
 from lib.report.style import SCHEMES
+from lib.study import Study
 
 LEFT, RIGHT, TOP, BOTTOM = 62, 548, 14, 330  # of the axes, in the units of the drawing's viewBox, 560 × 380
 POINT = {"hollow": False, "faint": False, "dot": False, "joined": True, "snr": None}
@@ -17,13 +20,14 @@ def _scale(low, high, start, end, bend=lambda value: value):
     return lambda value: round(start + (bend(value) - low) / (high - low) * (end - start), 1)
 
 
-def over_snr(rows, place):
+def over_snr(rows: pd.DataFrame, place: dict[str, int]) -> list[dict]:
     """The panels (matched, fixed) of Figure 4a, 4b or 5: curves of means over seeds and draws, with their bands.
 
     `rows` are those of the figure's CSV; `place` gives a run's number on the page.
     """
     low, high = math.floor(10 * rows.accuracy.min()) * 10, math.ceil(10 * rows.accuracy.max()) * 10
     x, y = _scale(-6, 21, LEFT, RIGHT), _scale(low, high, BOTTOM, TOP)
+    # Over both readings, so that a curve keeps its colour and marker where another is missing.
     labels = list(dict.fromkeys(rows.sort_values(["ratio", "bandwidth"], ascending=[True, False]).label))
     panels = []
     for reading in [name for name in ("matched", "fixed") if name in set(rows.reading)]:
@@ -61,11 +65,12 @@ def _mean(snr, group, x, y, place):
                     "text": f"at {snr:g} dB: {seeds.mean():.1f} % ({what})"}
 
 
-def trade_off(rows, settings, place):
+def trade_off(rows: pd.DataFrame, settings: Study, place: dict[str, int]) -> list[dict]:
     """The one panel of Figure 3: symbols over device operations, a curve through each scheme's selected models."""
     x = _scale(-2e4, 1e9, LEFT, RIGHT, lambda macs: macs / BEND if macs < BEND else 1 + math.log10(macs / BEND))
     y = _scale(rows.symbols.min() / 1.6, rows.symbols.max() * 1.6, BOTTOM, TOP, math.log10)
     curves = []
+    # Sorted by operations, because the line through the selected models is drawn from point to point.
     for scheme, models in rows.sort_values("device_macs").groupby("scheme"):
         points = [POINT | {"x": x(model.device_macs), "y": y(model.symbols), "hollow": not model.selected,
                            "joined": model.selected, "dot": model.holds, "faint": model.loss > 0.1,
