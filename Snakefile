@@ -1,14 +1,17 @@
 # The DAG of papermill runs of one study; `./run_all.sh` calls it. By hand, or on a cluster:
-#     python -m snakemake --cores 2 --config profile=desk [--executor slurm …]
+#     python -m snakemake --cores 2 --force-use-threads --config profile=desk [--executor slurm …]
 # What is still to do is decided by lib.results.pending (a run is finished when its result.json exists), so the
 # only outputs declared here are markers: nothing that Snakemake deletes or reruns can cost a result.
+import functools
+import shutil
 import sys
 from pathlib import Path
 
-import torch
+from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, workflow.basedir)
-from lib import InputError, results, study
+from lib import InputError, results, run as one_run, study
+from lib.batch import processes
 
 try:
     SETTINGS = study.load(config.get("profile", "quick"))
@@ -22,7 +25,8 @@ PENDING = {run.name: run for run in results.pending(PROFILE, bool(config.get("re
 if config.get("report_only"):
     PENDING = {}
 MARKS = f".snakemake/done/{SETTINGS.name}"
-GPU = int(torch.cuda.is_available())
+# Whether there is a GPU, without importing torch: NVIDIA's driver brings this command.
+GPU = int(shutil.which("nvidia-smi") is not None)
 for name in (*PENDING, *(f"report/{notebook}" for notebook in study.REPORT)):
     Path(MARKS, name).unlink(missing_ok=True)  # a marker of something that is to do is an old one
 
@@ -31,9 +35,28 @@ def upstream(wildcards):
     return [f"{MARKS}/{name}" for name in LISTED[wildcards.run].upstream if name in PENDING]
 
 
+@functools.cache
+def say_once(sentence):
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def check(function, *arguments):
+    """Do a run; tell Snakemake if it has failed, which prints nothing of that, as the run has done so."""
+    try:
+        code = function(SETTINGS, *arguments)
+    except InputError as error:
+        code = say_once(str(error)) or 2
+    if code:
+        raise WorkflowError(f"exit code {code}")
+
+
 wildcard_constraints:
     run=r"(pretrain|prune|autoencoder|end_to_end|baselines)/[^/]+",
     notebook=r"[0-9]+_[a-z0-9]+",
+
+
+onstart:
+    processes.stop_on_signals()  # Snakemake itself would wait for the runs that are under way
 
 
 rule all:
@@ -51,8 +74,8 @@ rule run:
         gpu=GPU,
     retries: 1
     priority: lambda wildcards: len(LISTED) - list(LISTED).index(wildcards.run)  # the study's order
-    shell:
-        "{sys.executable} -m lib.forks {PROFILE:q} {wildcards.run:q}"
+    run:
+        check(one_run.compute, LISTED[wildcards.run])
 
 
 rule report:
@@ -61,5 +84,5 @@ rule report:
     input:
         lambda wildcards: [f"{MARKS}/{name}" for name in PENDING] + (
             [f"{MARKS}/report/{other}" for other in study.REPORT[:3]] if wildcards.notebook == "20_claims" else []),
-    shell:
-        "{sys.executable} -m lib.forks {PROFILE:q} report/{wildcards.notebook:q}"
+    run:
+        check(one_run.report, wildcards.notebook)

@@ -3,11 +3,10 @@
 import argparse
 import json
 import os
-import subprocess
 import sys
 
-from lib import InputError, forks, results, study
-from lib.batch import checks, places
+from lib import InputError, results, study
+from lib.batch import checks, places, processes
 
 FLAGS = ("jobs", "only", "dry_run", "rerun_stale")  # a study takes all of them
 TAKEN = {"verify": (), "report": ("jobs",), "bench": ()}
@@ -99,20 +98,26 @@ def remaining(loaded, todo):
 
 
 def snakemake(profile, options, report_only=False):
-    """Hand the study to Snakemake; returns its exit code."""
+    """Let Snakemake do the study in this very process, whose end then ends all runs; returns the exit code."""
+    from snakemake import cli
+
     loaded = study.load(profile)
     cores = options.jobs or os.cpu_count()
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(study.ROOT / "Snakefile"), "--directory",
-               str(study.ROOT), "--cores", str(cores), "--resources", f"gpu={options.jobs or 1}", "--rerun-incomplete",
-               "--nolock", "--keep-going", "--rerun-triggers", "input", "--quiet", "all",
-               "--config", f"profile={json.dumps(loaded.source)}", f"only={options.only or ''}",
-               f"rerun_stale={int(options.rerun_stale)}", f"report_only={int(report_only)}"]
-    with forks.server() as environment:
-        done = subprocess.run(command, cwd=study.ROOT, env=environment, check=False)
-    if done.returncode:
+    processes.serve(loaded)  # its imports take as long as Snakemake's
+    try:
+        cli.main(["--snakefile", str(study.ROOT / "Snakefile"), "--directory", str(study.ROOT),
+                  "--cores", str(cores), "--resources", f"gpu={options.jobs or 1}", "--rerun-incomplete",
+                  "--nolock", "--keep-going", "--rerun-triggers", "input", "--force-use-threads", "--quiet", "all",
+                  "--config", f"profile={json.dumps(loaded.source)}", f"only={options.only or ''}",
+                  f"rerun_stale={int(options.rerun_stale)}", f"report_only={int(report_only)}"])
+    except SystemExit as end:
+        code = end.code
+    if processes.INTERRUPTED.is_set():
+        raise KeyboardInterrupt
+    if code:
         print(f"{loaded.name}: a run failed; what was finished is kept, and the same command goes on from there.",
               file=sys.stderr)
-    return done.returncode
+    return code
 
 
 def verify(profiles):

@@ -9,8 +9,8 @@ import pandas as pd
 import torch
 from torch import nn
 
-from lib import InputError, checkpoint, geometry, run, study, vgg, weights
-from lib.batch import checks, places
+from lib import InputError, checkpoint, geometry, study, vgg, weights
+from lib.batch import checks, execution, places, processes
 from lib.batch.places import OUTPUT, find, interactive_folder, read_result, write_json
 from lib.evidence import fingerprint, provenance
 from lib.stage import Stage
@@ -150,7 +150,9 @@ def start(step, profile="quick", **parameters):
             raise InputError(f"{name} has not been computed: ./run_all.sh {loaded.source} computes it "
                              f"(or python -m lib.run {loaded.source} {name}).")
         print(f"{name} is computed first", flush=True)
-        run.execute(loaded, listed[name], interactive_folder(loaded, name))
+        folder = interactive_folder(loaded, name)
+        if processes.run(loaded, name, execution.execute, listed[name], folder):
+            raise InputError(f"{name} has failed, which this run starts from: what it said stands above.")
     return Job(item, loaded, interactive_folder(loaded, item.name))
 
 

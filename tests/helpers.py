@@ -6,7 +6,6 @@ Fixtures are in conftest.py: `project` (the computed study, to read), `workspace
 
 import json
 import re
-import runpy
 import shutil
 import subprocess
 import sys
@@ -15,8 +14,8 @@ import time
 import pytest
 import yaml
 
-from lib import InputError, run, study, workers
-from lib.batch import places
+from lib import InputError, study
+from lib.batch import execution, places, processes
 from lib.evidence import fingerprint, provenance
 
 TINY = """
@@ -83,7 +82,7 @@ def execute(name, **changes):
     item = runs()[name]
     for key, value in changes.items():
         setattr(item, key, value)
-    run.execute(study.load("tiny"), item)
+    execution.execute(study.load("tiny"), item)
 
 
 def change_study(root, old, new):
@@ -102,14 +101,19 @@ def write_notebook(root, name, *cells):
 
 
 def in_process(item, folder, monkeypatch):
-    """Run the cells of a run's notebook here, as papermill would in a kernel; the result stays partial."""
+    """Run the cells of a run's notebook here, without IPython; the result stays partial."""
     import matplotlib.pyplot as plt
 
     plt.switch_backend("Agg")
     monkeypatch.setenv(places.OUTPUT, str(folder))
-    monkeypatch.chdir(study.ROOT)  # and back at the test's end
     monkeypatch.setattr(sys, "path", list(sys.path))
-    workers.execute_cells(places.notebook_file(item.notebook), None, folder, 1, {"study": "tiny", **item.parameters})
+    monkeypatch.chdir(study.ROOT / "notebooks")
+    namespace = {}
+    for cell in json.loads(places.notebook_file(item.notebook).read_text())["cells"]:
+        if cell["cell_type"] == "code":
+            exec("".join(cell["source"]), namespace)
+            if "parameters" in cell["metadata"].get("tags", []):
+                namespace.update(study="tiny", **item.parameters)
     plt.close("all")
     monkeypatch.delenv(places.OUTPUT)
 
@@ -120,32 +124,34 @@ def edit(root, file, old, new):
     path.write_text(path.read_text().replace(old, new, 1))
 
 
-def call_run(monkeypatch, *arguments):
-    """The exit code of `python -m lib.run`."""
-    monkeypatch.setattr(sys, "argv", ["lib.run", *arguments])
-    monkeypatch.delitem(sys.modules, "lib.run")
-    with pytest.raises(SystemExit) as end:
-        runpy.run_module("lib.run", run_name="__main__")
-    return end.value.code
+def command(root, *arguments):
+    """`python -m ARGUMENTS` in a copy of the project, with its exit code and what it said."""
+    return subprocess.run([sys.executable, "-m", *arguments], cwd=root, capture_output=True, text=True, check=False)
 
 
 def pretend(monkeypatch, notebook="{}", partial='{"made": "now"}'):
-    """In the place of papermill: leave an executed notebook and a partial result; returns a list of calls."""
+    """In the place of IPython: leave an executed notebook and a partial result; returns a list of calls."""
     calls = []
 
-    def papermill_run(source, output, folder, threads, parameters):
+    def execute_notebook(source, output, folder, parameters):
         calls.append(folder)
         output.write_text(notebook)
         if partial is not None:
             (folder / "result.json.unfinished").write_text(partial)
 
-    monkeypatch.setattr(run, "papermill_run", papermill_run)
+    monkeypatch.setattr(execution, "execute_notebook", execute_notebook)
     return calls
 
 
 def recorded(monkeypatch):
+    """In the place of starting runs: the list of their names and folders."""
     calls = []
-    monkeypatch.setattr(run, "execute", lambda loaded, item, folder: calls.append((item.name, folder)))
+
+    def note(settings, name, function, item, folder):
+        calls.append((name, folder))
+        return 0
+
+    monkeypatch.setattr(processes, "run", note)
     return calls
 
 
@@ -154,10 +160,6 @@ def wait_for(condition):
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
-
-
-def children(pid):
-    return subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout.split()
 
 
 QUICK = {**yaml.safe_load((study.ROOT / "params" / "quick.yaml").read_text()), "name": "changed"}

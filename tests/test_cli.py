@@ -9,10 +9,11 @@ import subprocess
 import sys
 
 import pytest
+from snakemake import cli
 
 from helpers import MODEL, PRETRAIN, PRUNE, TINY
 from lib import study
-from lib.batch import estimate, places
+from lib.batch import estimate, places, processes
 from lib.evidence import provenance
 
 
@@ -29,13 +30,11 @@ def root(tmp_path, monkeypatch):
 @pytest.fixture
 def command(root, monkeypatch, capsys):
     """`python -m lib` with arguments: (exit code, standard output, standard error); Snakemake is not started."""
-    handed, start = [], subprocess.run
+    handed = []
 
-    def instead_of_snakemake(arguments, *rest, **options):
-        if "snakemake" not in arguments:
-            return start(arguments, *rest, **options)
+    def instead_of_snakemake(arguments):
         handed.append(arguments)
-        return subprocess.CompletedProcess(arguments, command.snakemake_ends_with)
+        sys.exit(command.snakemake_ends_with)
 
     def command(*arguments):
         monkeypatch.setattr(sys, "argv", ["lib", *arguments])
@@ -45,7 +44,8 @@ def command(root, monkeypatch, capsys):
         return end.value.code, *capsys.readouterr()
 
     command.handed, command.snakemake_ends_with = handed, 0
-    monkeypatch.setattr(subprocess, "run", instead_of_snakemake)
+    monkeypatch.setattr(cli, "main", instead_of_snakemake)
+    monkeypatch.setattr(processes, "serve", lambda settings: None)
     return command
 
 

@@ -11,9 +11,8 @@ import sys
 
 import pytest
 
-from helpers import copy_project, work_in
-from lib import run, study
-from lib.batch import places
+from helpers import command, copy_project
+from lib import study
 
 PATHS = sorted((study.ROOT / "notebooks").glob("*.ipynb"))
 EXTRA_KEYS = "metadata.papermill cell.metadata.papermill cell.metadata.execution"
@@ -133,10 +132,11 @@ def test_every_module_that_it_takes_from_lib_is_used(path):
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
+    """A project without results, whose report has been written."""
     root = copy_project(tmp_path_factory.mktemp("empty"))
-    with pytest.MonkeyPatch.context() as patch:
-        work_in(root, patch)
-        yield root
+    done = command(root, "lib", "report", "tiny")
+    assert done.returncode == 0, done.stderr
+    return root
 
 
 def said(path):
@@ -153,8 +153,7 @@ def said(path):
     ("12_figure5", ["figure5: not measured"]),
     ("20_claims", ["not measured at this profile", "C9", "figure5 has not been drawn", "SNR of training"])])
 def test_the_report_says_where_nothing_is_measured(root, notebook, says):
-    run.report(study.load("tiny"), notebook)
-    text = said(places.folder_of(study.load("tiny"), "report") / f"{notebook}.ipynb")
+    text = said(root / "outputs" / "tiny" / "report" / f"{notebook}.ipynb")
     assert all(part in text for part in says), text
     if notebook == "20_claims":
         assert "not measured at this profile" in (root / "outputs/tiny/report/index.html").read_text()
@@ -162,7 +161,10 @@ def test_the_report_says_where_nothing_is_measured(root, notebook, says):
 
 def test_the_data_notebook_shows_what_a_png_costs(root):
     output = root / "00.ipynb"
-    run.papermill_run(places.notebook_file("00_data"), output, root, 1, {})
+    done = subprocess.run([sys.executable, "-c", "from pathlib import Path; from lib.batch import notebook; "
+                           "notebook.execute(Path('notebooks/00_data.ipynb').absolute(), '00.ipynb', {})"],
+                          cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     text = said(output)
     assert "5000 training and 1000 test images, 10 classes" in text and "symbols an image" in text
     pictures = [output for cell in cells(output) for output in cell["outputs"] if "image/png" in output.get("data", {})]

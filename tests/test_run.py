@@ -6,16 +6,12 @@ import json
 import os
 import re
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
 from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
-import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -29,9 +25,8 @@ from helpers import (
     PRETRAIN,
     PRUNE,
     TINY,
-    call_run,
     change_study,
-    children,
+    command,
     execute,
     folder,
     in_process,
@@ -39,11 +34,9 @@ from helpers import (
     recorded,
     result,
     runs,
-    wait_for,
-    write_notebook,
 )
-from lib import InputError, checkpoint, codec, data, evaluation, forks, job, results, run, study, training, vgg, weights
-from lib.batch import places
+from lib import InputError, checkpoint, codec, data, evaluation, job, results, run, study, training, vgg, weights
+from lib.batch import execution, places, processes
 from lib.evidence import provenance
 
 # What a finished run leaves
@@ -181,14 +174,14 @@ def test_upstream_weights_that_are_not_here_are_made_again(workspace):
 
 
 @pytest.mark.parametrize("harm", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:-1] + b"x")])
-def test_damaged_weights_upstream_are_refused_in_a_sentence(workspace, harm, capfd):
+def test_damaged_weights_upstream_are_refused_in_a_sentence(workspace, harm):
     (folder(PRUNE) / "result.json").unlink()
     shard = folder(PRETRAIN) / "model-00002-of-00002.safetensors"
     harm(shard)
     assert places.damaged(folder(PRETRAIN)) == [shard.name]
     before = {path: path.stat().st_mtime_ns for path in workspace.rglob("*")}
-    assert run.command(["tiny", PRUNE]) == 2
-    assert f"{shard.name} is missing or damaged" in capfd.readouterr().err
+    with pytest.raises(InputError, match=f"{shard.name} is missing or damaged"):
+        execute(PRUNE)
     assert {path: path.stat().st_mtime_ns for path in workspace.rglob("*")} == before
 
 
@@ -259,43 +252,19 @@ def test_all_results_are_one_table(project):
 
 # Runs that fail
 
-@pytest.mark.parametrize("failure", ["raise RuntimeError('planned')", "os._exit(1)"])
-def test_a_notebook_that_fails_leaves_no_result_and_the_next_attempt_works(empty, failure):
-    write_notebook(empty, "fails", "study, seed = None, None", (
-        "import os, pathlib\n"
-        f"folder = pathlib.Path(os.environ['{places.OUTPUT}'])\n"
-        "first = not (folder / 'tried').exists()\n"
-        "(folder / 'tried').touch()\n"
-        "(folder / 'result.json.unfinished').write_text('{\"first\": %s}' % str(first).lower())\n"
-        f"if first:\n    {failure}"))
-    with pytest.raises(Exception, match="planned|died"):
-        execute(PRETRAIN, notebook="fails")
-    assert (folder(PRETRAIN) / "tried").exists() and not places.finished(folder(PRETRAIN))
-    assert not (folder(PRETRAIN) / "notebook.ipynb").exists()
-    execute(PRETRAIN, notebook="fails")
-    assert result(PRETRAIN) == {"first": False} and not list(folder(PRETRAIN).glob("*.unfinished"))
-
-
-def test_a_failed_run_is_one_sentence_and_exit_code_1(empty, monkeypatch, capsys):
-    write_notebook(empty, "01_pretrain", "study, seed = None, None", "raise RuntimeError('planned')")
-    assert call_run(monkeypatch, "tiny", PRETRAIN) == 1
-    message = capsys.readouterr().err.strip().splitlines()[-1]
-    assert PRETRAIN in message and "RuntimeError: planned" in message and not places.finished(folder(PRETRAIN))
-
-
 @pytest.mark.parametrize("arguments, culprit", [
     (("tiny", "prune/pool9"), "prune/pool9"), (("tiny", "report/99_nothing"), "99_nothing"),
     (("nonsense", PRETRAIN), "nonsense"), (("tiny",), "usage")])
-def test_a_run_that_does_not_exist_is_one_sentence_and_exit_code_2(empty, monkeypatch, capsys, arguments, culprit):
-    assert call_run(monkeypatch, *arguments) == 2
-    message = capsys.readouterr().err
-    assert culprit in message and message.count("\n") == 1 and not (empty / "outputs").exists()
+def test_a_run_that_does_not_exist_is_one_sentence_and_exit_code_2(empty, arguments, culprit):
+    done = command(empty, "lib.run", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert culprit in done.stderr and done.stderr.count("\n") == 1 and not (empty / "outputs").exists()
 
 
 @pytest.mark.parametrize("missing", [[], [AUTOENCODER], [PRUNE, AUTOENCODER]])
 def test_a_run_by_itself_computes_what_it_misses_upstream_first(workspace, monkeypatch, capsys, missing):
     calls = []
-    monkeypatch.setattr(run, "execute", lambda loaded, item: calls.append(item.name))
+    monkeypatch.setattr(processes, "run", lambda settings, name, *_: calls.append(name) or 0)
     for name in missing:
         (folder(name) / "model.safetensors").unlink()
     run.main(["tiny", MODEL])
@@ -307,7 +276,8 @@ def test_a_run_by_itself_computes_what_it_misses_upstream_first(workspace, monke
 def test_a_run_of_a_studys_file_hands_its_notebook_a_path_that_holds_there(empty, monkeypatch):
     (empty / "mine.yaml").write_text(TINY.replace("name: tiny", "name: mine"))
     given = []
-    monkeypatch.setattr(run, "papermill_run", lambda *arguments: given.append(arguments[-1]["study"]))
+    monkeypatch.setattr(processes, "run", lambda settings, name, function, item: function(settings, item))
+    monkeypatch.setattr(execution, "execute_notebook", lambda *arguments: given.append(arguments[-1]["study"]))
     monkeypatch.chdir(empty)
     with pytest.raises(OSError):  # nothing was run
         run.main(["mine.yaml", PRETRAIN])
@@ -358,7 +328,7 @@ def test_a_run_that_another_process_has_just_finished_is_not_computed_again(empt
     def wait_for_the_other(file, operation):
         (folder(PRETRAIN) / "result.json").write_text('{"made": "by the other"}')
 
-    monkeypatch.setattr(run.fcntl, "flock", wait_for_the_other)
+    monkeypatch.setattr(execution.fcntl, "flock", wait_for_the_other)
     execute(PRETRAIN)
     assert calls == [] and result(PRETRAIN) == {"made": "by the other"}
 
@@ -367,11 +337,11 @@ def test_a_rerun_that_fails_leaves_the_old_result_and_its_weights(workspace, mon
     before, stored = result(PRETRAIN), weights.load(folder(PRETRAIN))
     change_study(workspace, "pretrain: {epochs: 2, lr: 0.05", "pretrain: {epochs: 1, lr: 0.1")
 
-    def fails_in_its_last_cell(source, output, place, threads, parameters):
+    def fails_in_its_last_cell(source, output, place, parameters):
         in_process(runs()[PRETRAIN], place, monkeypatch)
         raise RuntimeError("planned")
 
-    monkeypatch.setattr(run, "papermill_run", fails_in_its_last_cell)
+    monkeypatch.setattr(execution, "execute_notebook", fails_in_its_last_cell)
     with pytest.raises(RuntimeError, match="planned"):
         execute(PRETRAIN)
     after = weights.load(folder(PRETRAIN))
@@ -461,35 +431,6 @@ def test_a_checkpoint_of_another_engine_is_not_resumed(workspace, monkeypatch):
         started.engine = engine
         started.fit(None, None, None, None, None)
     assert len(set(keys)) == 3
-
-
-def test_a_run_killed_in_the_middle_leaves_no_result_and_is_resumed(workspace, capsys):
-    change_study(workspace, "end_to_end: {epochs: 3", "end_to_end: {epochs: 40")  # time enough to be killed in
-    shutil.rmtree(folder(MODEL))
-    execute(MODEL)
-    unbroken = result(MODEL)
-    shutil.rmtree(folder(MODEL))
-    capsys.readouterr()
-    process = psutil.Popen([sys.executable, "-m", "lib.run", "tiny", MODEL], cwd=workspace, start_new_session=True,
-                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not (folder(MODEL) / "checkpoint.pt").exists() and time.monotonic() < deadline:
-        assert process.poll() is None, "the run ended before its first checkpoint"
-        time.sleep(0.005)
-    family = [process, *process.children(recursive=True)]
-    os.killpg(process.pid, signal.SIGKILL)  # the kernel has a group of its own, and is to notice
-    _, orphans = psutil.wait_procs(family, timeout=30)
-    for orphan in orphans:
-        orphan.kill()
-    assert len(family) > 1 and orphans == []
-    assert (folder(MODEL) / "checkpoint.pt").exists() and not places.finished(folder(MODEL))
-    assert [item.name for item in results.pending("tiny")] == [MODEL]
-    execute(MODEL)
-    said = capsys.readouterr()
-    assert "epoch 40/40" in said.out + said.err and "epoch 1/40" not in said.out + said.err
-    resumed = result(MODEL)
-    assert all(resumed[key] == unbroken[key] for key in ("metrics", "evaluation", "channels", "hash"))
-    assert not list(folder(MODEL).glob("checkpoint*"))
 
 
 # Notebooks opened by hand
@@ -608,48 +549,6 @@ def test_a_study_ends_with_figures_and_a_report(project):
 def test_a_report_of_the_same_results_is_the_same_file(workspace):
     files = [workspace / "outputs/tiny/report" / name for name in ("20_claims.ipynb", "index.html")]
     before = [file.read_text() for file in files]
-    run.report(study.load("tiny"), "20_claims")
+    assert command(workspace, "lib.run", "tiny", "report/20_claims").returncode == 0
     assert [file.read_text() for file in files] == before
 
-
-
-# Runs forked from a server
-
-def test_a_run_forked_by_the_server_dies_with_its_client_and_resumes_to_the_same_numbers(workspace, tmp_path):
-    before, place = result(MODEL), folder(MODEL)
-    (place / "result.json").unlink()
-    environment = {**os.environ, forks.ADDRESS: str(tmp_path / "socket")}
-    with subprocess.Popen([sys.executable, "-m", "lib.forks", "--serve"], cwd=workspace, env=environment) as server:
-        try:
-            wait_for((tmp_path / "socket").exists)
-            client = [sys.executable, "-m", "lib.forks", "tiny", MODEL]
-            with subprocess.Popen(client, cwd=workspace, env=environment) as process:
-                wait_for((place / "checkpoint.pt").exists)
-                run, = children(server.pid)
-                kernel, = children(run)
-                process.kill()
-            wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in (run, kernel)))
-            assert not (place / "result.json").exists()
-            assert subprocess.run(client, cwd=workspace, env=environment, check=False).returncode == 0
-            assert result(MODEL)["metrics"] == before["metrics"]
-            unknown = subprocess.run([*client[:-1], "nonsense"], cwd=workspace, env=environment, check=False)
-            assert unknown.returncode == 2
-        finally:
-            server.kill()
-
-
-def test_a_server_sends_clients_away_once_lib_was_edited(workspace, tmp_path):
-    environment = {**os.environ, forks.ADDRESS: str(tmp_path / "socket")}
-    with subprocess.Popen([sys.executable, "-m", "lib.forks", "--serve"], cwd=workspace, env=environment) as server:
-        try:
-            wait_for((tmp_path / "socket").exists)
-            with socket.socket(socket.AF_UNIX) as connection:
-                connection.connect(str(tmp_path / "socket"))
-                socket.send_fds(connection, [json.dumps(["tiny", "nonsense"]).encode()], [1, 2])
-                assert connection.recv(1) == bytes([2])
-            os.utime(workspace / "lib" / "vgg.py")
-            with socket.socket(socket.AF_UNIX) as connection:
-                connection.connect(str(tmp_path / "socket"))
-                assert connection.recv(1) == b""
-        finally:
-            server.kill()

@@ -1,0 +1,149 @@
+"""A notebook executed by papermill in this very process: no kernel, no sockets, the same outputs.
+
+IPython's shell, which a Jupyter kernel is built around, runs the cells. What they print goes to the log at once and
+into the executed notebook, which also keeps tables, figures and errors with their traceback.
+"""
+
+import contextlib
+import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat.v4
+import papermill
+from IPython.core.displayhook import DisplayHook
+from IPython.core.displaypub import DisplayPublisher
+from IPython.core.interactiveshell import InteractiveShell
+from papermill.engines import Engine, papermill_engines
+from traitlets import Type
+from traitlets.config import Config
+
+from lib import InputError
+
+
+def execute(notebook: Path, output: Path, parameters: dict) -> None:
+    """Write the executed notebook to `output`, also one that fails; the process is used up by it.
+
+    Raises InputError when the notebook has no such parameter or a cell raised one, and papermill's error otherwise.
+    """
+    known = papermill.inspect_notebook(str(notebook))
+    unknown = [name for name in parameters if name not in known]
+    if unknown:  # papermill would warn, and the notebook would run with its default
+        raise InputError(f"The notebook {notebook.stem} has no parameter {unknown[0]}.")
+    try:
+        papermill.execute_notebook(notebook, output, parameters, engine_name="in_process", kernel_name="python3",
+                                   cwd=notebook.parent, progress_bar=False)
+    except papermill.PapermillExecutionError as error:
+        if error.ename == InputError.__name__:
+            raise InputError(error.evalue) from error
+        raise
+
+
+class InProcess(Engine):
+    """Papermill's engine that runs the cells here; papermill keeps the files, the parameters and the timing."""
+
+    @classmethod
+    def execute_managed_notebook(cls, nb_man, kernel_name, **options):
+        shell = Shell.instance(config=Config(HistoryManager={"enabled": False}))
+        shell.enable_matplotlib("inline")
+        for number, cell in enumerate(nb_man.nb.cells):
+            if cell.cell_type != "code" or not cell.source.strip():
+                continue
+            nb_man.cell_start(cell, number)
+            succeeded = shell.run(cell, nb_man.autosave_cell)
+            if not succeeded:
+                nb_man.cell_exception(cell, number)
+            nb_man.cell_complete(cell, number)
+            if not succeeded:
+                break
+
+
+papermill_engines.register("in_process", InProcess)
+
+
+class Publisher(DisplayPublisher):
+    """Takes what a cell displays."""
+
+    def publish(self, data, metadata=None, *, transient=None, update=False, **options):
+        self.shell.show("display_data", data, metadata, (transient or {}).get("display_id"), update)
+
+    def clear_output(self, wait=False):
+        self.shell.outputs.clear()
+
+
+class Hook(DisplayHook):
+    """Takes the value of a cell's last line."""
+
+    def start_displayhook(self):
+        pass
+
+    def write_output_prompt(self):
+        pass
+
+    def write_format_data(self, format_dict, md_dict=None):
+        self.shell.show("execute_result", format_dict, md_dict, execution_count=self.prompt_count)
+
+    def finish_displayhook(self):
+        pass
+
+
+class Shell(InteractiveShell):
+    """IPython without a terminal: `outputs` are those of the running cell, as a notebook stores them."""
+
+    display_pub_class = Type(Publisher)
+    displayhook_class = Type(Hook)
+    outputs = ()
+    displayed = None  # {display_id: outputs that `update_display` changes}
+
+    def enable_gui(self, gui=None):
+        """There is no window system to wait for, which figures in a notebook ask for."""
+
+    def run(self, cell: nbformat.NotebookNode, autosave: Callable[[], None]) -> bool:
+        """Run a cell of a notebook and keep its outputs in it; whether it succeeded."""
+        self.outputs = cell.outputs
+        cell.execution_count = self.execution_count
+        with contextlib.redirect_stdout(Stream("stdout", self.outputs, autosave)), \
+             contextlib.redirect_stderr(Stream("stderr", self.outputs, autosave)):
+            result = self.run_cell(cell.source, store_history=True)
+        if isinstance(result.error_in_exec, KeyboardInterrupt):
+            raise result.error_in_exec
+        return result.success
+
+    def show(self, kind, data, metadata, display_id=None, update=False, **more):
+        """Append a rich output, or change earlier ones of the same display_id."""
+        self.displayed = self.displayed or {}
+        earlier = self.displayed.setdefault(display_id, []) if display_id else []
+        for output in earlier if update else ():
+            output.data, output.metadata = nbformat.from_dict(data), nbformat.from_dict(metadata or {})
+        if not update:
+            self.outputs.append(nbformat.v4.new_output(kind, data, metadata=metadata or {}, **more))
+            earlier.append(self.outputs[-1])
+
+    def _showtraceback(self, etype, evalue, stb):
+        """IPython's hook for the traceback of an error in a cell."""
+        self.outputs.append(nbformat.v4.new_output("error", ename=etype.__name__, evalue=str(evalue), traceback=stb))
+
+
+class Stream(io.TextIOBase):
+    """Standard output or error of a cell: written through at once, and kept as outputs of the cell."""
+
+    encoding = "utf-8"
+
+    def __init__(self, name: str, outputs: list, autosave: Callable[[], None]):
+        self.name, self.outputs, self.autosave = name, outputs, autosave
+        self.through = getattr(sys, name)
+
+    def write(self, text):
+        self.through.write(text)
+        self.through.flush()
+        last = self.outputs[-1] if self.outputs else {}
+        if last.get("name") == self.name:
+            last.text += text
+        else:
+            self.outputs.append(nbformat.v4.new_output("stream", name=self.name, text=text))
+        self.autosave()
+        return len(text)
+
+    def fileno(self):
+        return self.through.fileno()

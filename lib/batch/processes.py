@@ -1,0 +1,144 @@
+"""Runs as processes of their own, forked from a server that has imported everything and read the data set.
+
+A run by itself spends eight seconds on imports, twice what a small one trains; a forked one starts at once, and leaves
+nothing to the next. The standard library keeps the server (`multiprocessing`, start method forkserver).
+"""
+
+import hashlib
+import importlib.util
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from multiprocessing import connection, forkserver
+
+from lib import InputError, study
+
+CONTEXT = multiprocessing.get_context("forkserver")
+ENVIRONMENT = {
+    # No threads before the fork; a run sets the number of its own (`torch.set_num_threads`).
+    "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
+    # Threads that spin for long while they wait cost a busy machine ten times, not at all half the speed of one.
+    "GOMP_SPINCOUNT": "1000",
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+RUNNING = set()  # processes that have been started and not joined
+# Starting a process looks after all others, and of two threads that ask after the same one, one would read nothing and
+# take it for failed: one thread at a time starts or joins.
+LOCK = threading.Lock()
+INTERRUPTED = threading.Event()  # no run starts any more
+
+
+def version() -> str:
+    """A hash over the source files of lib."""
+    files = sorted((study.ROOT / "lib").rglob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+
+
+VERSION = version()
+
+
+def serve(settings: study.Study) -> None:
+    """Start the server, if there is none: it imports everything by itself, while this process goes on.
+
+    Raises InputError where papermill or IPython are missing.
+    """
+    for name in ("papermill", "IPython"):
+        if importlib.util.find_spec(name) is None:
+            raise InputError(f"Runs are notebooks, executed by papermill and IPython: {name} is missing here "
+                             "(pip install papermill ipython).")
+    os.environ.update(ENVIRONMENT)
+    os.environ["STUDY_DATA"] = json.dumps([settings.data.name, settings.data.root])
+    folders = [str(study.ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(folders))
+    CONTEXT.set_forkserver_preload(["lib.batch.preload"])
+    forkserver.ensure_running()
+
+
+def start(settings: study.Study, name: str, function: Callable, *arguments, quiet: bool = False):
+    """Start `function(settings, *arguments)` in a process of its own, which if `quiet` prints only errors; returns it.
+
+    Raises InputError once a file of lib has been edited: the result would name code that did not make it.
+    """
+    if version() != VERSION:
+        raise InputError("lib has been edited since this command began, so no further run starts: "
+                         "the same command goes on.")
+    with LOCK:
+        serve(settings)
+        process = CONTEXT.Process(target=child, args=(function, settings, *arguments), name=name,
+                                  kwargs={"quiet": quiet})
+        process.start()
+        RUNNING.add(process)
+    if INTERRUPTED.is_set():
+        process.terminate()
+    return process
+
+
+def join(process) -> int:
+    """Wait for a process; returns its exit code. An exception meanwhile, as by Ctrl-C, ends the process."""
+    try:
+        connection.wait([process.sentinel])
+    except BaseException:
+        process.terminate()
+        raise
+    finally:
+        with LOCK:
+            process.join()
+            RUNNING.discard(process)
+    return process.exitcode
+
+
+def run(settings: study.Study, name: str, function: Callable, *arguments) -> int:
+    """Call `function(settings, *arguments)` in a process of its own, named `name`; returns its exit code."""
+    return join(start(settings, name, function, *arguments))
+
+
+def stop_on_signals() -> None:
+    """Let SIGINT and SIGTERM end all runs, then this process by a KeyboardInterrupt in its main thread."""
+    def stop(number, frame):
+        INTERRUPTED.set()
+        for process in list(RUNNING):
+            process.terminate()
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+
+
+def child(function: Callable, *arguments, quiet: bool = False) -> None:
+    """In the forked process: call the function, say in one sentence what fails, and end.
+
+    The exit code is 2 for an InputError, as on the command line, and 1 for any other.
+    """
+    from papermill import PapermillExecutionError
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group, and the parent decides
+    if quiet:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    name = multiprocessing.current_process().name
+    try:
+        function(*arguments)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except PapermillExecutionError as error:
+        message = " ".join(str(error.evalue).split())
+        print(f"{name} failed: {error.ename}: {message} (the notebook so far is notebook.partial.ipynb in its folder)",
+              file=sys.stderr)
+        sys.exit(1)
+    except Exception:
+        traceback.print_exc()
+        sys.exit(1)
+
+
+def end_with_parent() -> None:
+    """End this process at once when the one that started it has gone, also by SIGKILL: nobody else would.
+
+    Linux's PR_SET_PDEATHSIG would not do: the parent of a forked process is the server, which lives on meanwhile.
+    """
+    multiprocessing.parent_process().join()
+    os._exit(1)
