@@ -11,7 +11,7 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, workflow.basedir)
 from lib import InputError, results, run as one_run, study
-from lib.batch import processes
+from lib.execution import processes
 
 try:
     SETTINGS = study.load(config.get("profile", "quick"))

@@ -6,7 +6,8 @@ import os
 import sys
 
 from lib import InputError, results, study
-from lib.batch import checks, places, processes
+from lib.batch import checks, places
+from lib.execution import processes
 
 FLAGS = ("jobs", "only", "dry_run", "rerun_stale")  # a study takes all of them
 TAKEN = {"verify": (), "report": ("jobs",), "bench": ()}

@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from lib import InputError, checkpoint, geometry, study, vgg, weights
-from lib.batch import checks, execution, places, processes
+from lib.batch import checks, places
 from lib.batch.places import OUTPUT, find, interactive_folder, read_result, write_json
 from lib.evidence import fingerprint, provenance
+from lib.execution import atomic, processes
 from lib.stage import Stage
 
 
@@ -151,7 +152,7 @@ def start(step, profile="quick", **parameters):
                              f"(or python -m lib.run {loaded.source} {name}).")
         print(f"{name} is computed first", flush=True)
         folder = interactive_folder(loaded, name)
-        if processes.run(loaded, name, execution.execute, listed[name], folder):
+        if processes.run(loaded, name, atomic.execute, listed[name], folder):
             raise InputError(f"{name} has failed, which this run starts from: what it said stands above.")
     return Job(item, loaded, interactive_folder(loaded, item.name))
 

@@ -9,7 +9,8 @@ import sys
 import time
 
 from lib import InputError, study
-from lib.batch import execution, places, processes
+from lib.batch import places
+from lib.execution import atomic, processes
 
 
 def main(arguments: list[str]) -> int:
@@ -36,7 +37,7 @@ def compute(settings: study.Study, item: study.Run) -> int:
     """Execute a run in a process of its own and print how far the study is; returns the exit code."""
     places.notebook_file(item.notebook)
     began = time.monotonic()
-    code = processes.run(settings, item.name, execution.execute, item)
+    code = processes.run(settings, item.name, atomic.execute, item)
     if code == 0:
         print(progress(settings, item.name, time.monotonic() - began), flush=True)
     return code
@@ -45,7 +46,7 @@ def compute(settings: study.Study, item: study.Run) -> int:
 def report(settings: study.Study, notebook: str) -> int:
     """Execute a notebook of the report in a process of its own; returns the exit code."""
     places.notebook_file(notebook)
-    return processes.run(settings, f"report/{notebook}", execution.report, notebook)
+    return processes.run(settings, f"report/{notebook}", atomic.report, notebook)
 
 
 def progress(settings: study.Study, name: str, seconds: float) -> str:

@@ -13,7 +13,8 @@ from graphlib import TopologicalSorter
 from multiprocessing import connection
 
 from lib import InputError, results, study
-from lib.batch import checks, execution, processes
+from lib.batch import checks
+from lib.execution import atomic, processes
 
 
 def main(arguments: list[str]) -> int:
@@ -43,7 +44,7 @@ def work(settings: study.Study, todo: list[study.Run], jobs: int, seconds: float
         ready = sorted([*ready, *order.get_ready()], key=position.get)
         while ready and len(running) < jobs and time.monotonic() - began < seconds:
             name = ready.pop(0)
-            process = processes.start(settings, name, execution.execute, items[name], quiet=True)
+            process = processes.start(settings, name, atomic.execute, items[name], quiet=True)
             running[process.sentinel] = process, time.monotonic()
         if not running:
             return 1 if order.is_active() else 0

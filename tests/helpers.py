@@ -15,8 +15,9 @@ import pytest
 import yaml
 
 from lib import InputError, study
-from lib.batch import execution, places, processes
+from lib.batch import places
 from lib.evidence import fingerprint, provenance
+from lib.execution import atomic, processes
 
 TINY = """
 name: tiny
@@ -82,7 +83,7 @@ def execute(name, **changes):
     item = runs()[name]
     for key, value in changes.items():
         setattr(item, key, value)
-    execution.execute(study.load("tiny"), item)
+    atomic.execute(study.load("tiny"), item)
 
 
 def change_study(root, old, new):
@@ -139,7 +140,7 @@ def pretend(monkeypatch, notebook="{}", partial='{"made": "now"}'):
         if partial is not None:
             (folder / "result.json.unfinished").write_text(partial)
 
-    monkeypatch.setattr(execution, "execute_notebook", execute_notebook)
+    monkeypatch.setattr(atomic, "execute_notebook", execute_notebook)
     return calls
 
 

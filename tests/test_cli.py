@@ -13,8 +13,9 @@ from snakemake import cli
 
 from helpers import MODEL, PRETRAIN, PRUNE, TINY
 from lib import study
-from lib.batch import estimate, places, processes
+from lib.batch import estimate, places
 from lib.evidence import provenance
+from lib.execution import processes
 
 
 @pytest.fixture

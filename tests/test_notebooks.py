@@ -161,7 +161,7 @@ def test_the_report_says_where_nothing_is_measured(root, notebook, says):
 
 def test_the_data_notebook_shows_what_a_png_costs(root):
     output = root / "00.ipynb"
-    done = subprocess.run([sys.executable, "-c", "from pathlib import Path; from lib.batch import notebook; "
+    done = subprocess.run([sys.executable, "-c", "from pathlib import Path; from lib.execution import notebook; "
                            "notebook.execute(Path('notebooks/00_data.ipynb').absolute(), '00.ipynb', {})"],
                           cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

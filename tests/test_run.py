@@ -36,8 +36,9 @@ from helpers import (
     runs,
 )
 from lib import InputError, checkpoint, codec, data, evaluation, job, results, run, study, training, vgg, weights
-from lib.batch import execution, places, processes
+from lib.batch import places
 from lib.evidence import provenance
+from lib.execution import atomic, processes
 
 # What a finished run leaves
 
@@ -277,7 +278,7 @@ def test_a_run_of_a_studys_file_hands_its_notebook_a_path_that_holds_there(empty
     (empty / "mine.yaml").write_text(TINY.replace("name: tiny", "name: mine"))
     given = []
     monkeypatch.setattr(processes, "run", lambda settings, name, function, item: function(settings, item))
-    monkeypatch.setattr(execution, "execute_notebook", lambda *arguments: given.append(arguments[-1]["study"]))
+    monkeypatch.setattr(atomic, "execute_notebook", lambda *arguments: given.append(arguments[-1]["study"]))
     monkeypatch.chdir(empty)
     with pytest.raises(OSError):  # nothing was run
         run.main(["mine.yaml", PRETRAIN])
@@ -328,7 +329,7 @@ def test_a_run_that_another_process_has_just_finished_is_not_computed_again(empt
     def wait_for_the_other(file, operation):
         (folder(PRETRAIN) / "result.json").write_text('{"made": "by the other"}')
 
-    monkeypatch.setattr(execution.fcntl, "flock", wait_for_the_other)
+    monkeypatch.setattr(atomic.fcntl, "flock", wait_for_the_other)
     execute(PRETRAIN)
     assert calls == [] and result(PRETRAIN) == {"made": "by the other"}
 
@@ -341,7 +342,7 @@ def test_a_rerun_that_fails_leaves_the_old_result_and_its_weights(workspace, mon
         in_process(runs()[PRETRAIN], place, monkeypatch)
         raise RuntimeError("planned")
 
-    monkeypatch.setattr(execution, "execute_notebook", fails_in_its_last_cell)
+    monkeypatch.setattr(atomic, "execute_notebook", fails_in_its_last_cell)
     with pytest.raises(RuntimeError, match="planned"):
         execute(PRETRAIN)
     after = weights.load(folder(PRETRAIN))

@@ -54,7 +54,7 @@ def serve(settings: study.Study) -> None:
     os.environ["STUDY_DATA"] = json.dumps([settings.data.name, settings.data.root])
     folders = [str(study.ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(folders))
-    CONTEXT.set_forkserver_preload(["lib.batch.preload"])
+    CONTEXT.set_forkserver_preload(["lib.execution.preload"])
     forkserver.ensure_running()
 
 

@@ -1,4 +1,4 @@
-"""What the server of runs imports before it forks (`lib.batch.processes`): all that notebooks need, and the data set.
+"""What the server of runs imports before it forks (`lib.execution.processes`), and the data set, which it reads.
 
 Neither CUDA nor threads survive a fork, so nothing here may ask for a GPU or compute on more than one thread.
 """
@@ -13,8 +13,9 @@ import sys
 sys.modules.setdefault("rfc3987_syntax", None)  # an optional checker of jsonschema: 2 s to import, and not needed
 for module in ("torch._dynamo",  # what the first optimizer of a process imports
                "matplotlib_inline.backend_inline",
-               "lib.batch.execution", "lib.batch.notebook", "lib.job", "lib.pruning", "lib.evaluation", "lib.schemes",
-               "lib.claims", "lib.figures"):
+               "lib.execution.atomic", "lib.execution.notebook", "lib.job", "lib.pruning", "lib.evaluation",
+               "lib.schemes.measure", "lib.results", "lib.claims.judge", "lib.claims.choices",
+               "lib.report.figures", "lib.report.paper_figures", "lib.report.tables"):
     importlib.import_module(module)
 
 import torch  # noqa: E402

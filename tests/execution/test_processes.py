@@ -12,15 +12,17 @@ import pytest
 
 from helpers import MODEL, PRETRAIN, change_study, command, copy_project, edit, folder, result, wait_for, write_notebook
 from lib import InputError, study, workers
-from lib.batch import places, processes
+from lib.batch import places
+from lib.execution import processes
 
 pytestmark = pytest.mark.slow
 
 # Two functions, each called in a process of its own, print what they find.
 PROBE = '''
-import json, os, sys, threading
+import ast, json, os, sys, threading
+from pathlib import Path
 from lib import study
-from lib.batch import processes
+from lib.execution import processes
 
 def spoil(settings):
     import numpy, torch, matplotlib, lib.vgg
@@ -32,12 +34,14 @@ def spoil(settings):
 
 def look(settings):
     import numpy, torch, matplotlib, lib.vgg
+    from lib import data
+    data.dataset(settings.data.name, settings.data.root)
     print(json.dumps({
         "seeds": [float(numpy.random.random()), float(torch.rand(1))],
         "width": matplotlib.rcParams["lines.linewidth"], "spoiled": hasattr(lib.vgg, "spoiled"),
         "environment": os.environ.get("SPOILED"), "cwd": os.getcwd(), "spin": os.environ["GOMP_SPINCOUNT"],
         "torch threads": torch.get_num_threads(), "names": [thread.name for thread in threading.enumerate()],
-        "threads": len(os.listdir("/proc/self/task")), "imported": sorted(sys.modules)}), flush=True)
+        "data": data.dataset.cache_info()[:2], "threads": len(os.listdir("/proc/self/task")), "imported": sorted(sys.modules)}), flush=True)
 
 if __name__ == "__main__":
     settings = study.load("tiny")
@@ -66,13 +70,15 @@ def test_before_a_run_begins_there_is_one_thread_beside_the_one_that_watches(pro
 
 def test_all_that_a_run_needs_is_imported_before_the_fork(probed):
     assert {"torch", "pandas", "papermill", "IPython", "lib.job", "lib.training"} <= set(probed[0]["imported"])
+    assert probed[0]["imported by notebooks"] == []
+    assert probed[0]["data"] == [1, 1]  # one miss, before the fork, and one hit
     assert probed[0]["spin"] == "1000"
 
 
 def test_nothing_asks_for_a_gpu_before_the_fork():
     code = ("import os, torch\ndef fail(*_): raise SystemExit('CUDA would not survive the fork')\n"
             "torch.cuda.is_available = torch.cuda._lazy_init = torch.cuda.device_count = fail\n"
-            "os.environ['STUDY_DATA'] = '[\"mini\", \"data\"]'\nimport lib.batch.preload")
+            "os.environ['STUDY_DATA'] = '[\"mini\", \"data\"]'\nimport lib.execution.preload")
     done = command(study.ROOT, "timeit", "-n1", "-r1", code)
     assert done.returncode == 0, done.stderr
 

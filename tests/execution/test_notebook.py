@@ -12,10 +12,11 @@ import pytest
 
 from helpers import PRUNE, folder, result, runs, write_notebook
 from lib import InputError, study
-from lib.batch import notebook, places
+from lib.batch import places
+from lib.execution import notebook
 
 pytestmark = pytest.mark.slow
-EXECUTE = ("import json, sys; from pathlib import Path; from lib.batch import notebook; "
+EXECUTE = ("import json, sys; from pathlib import Path; from lib.execution import notebook; "
            "notebook.execute(Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3]))")
 
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from lib import study
 from lib.batch import places
+from lib.evidence import manifest
 
 
 def execute(settings: study.Study, item: study.Run, folder: Path | None = None) -> None:
     """Execute a run's notebook in `folder` (its place in the study); the result is written last.
 
-    Raises InputError when weights upstream are damaged; what a cell raises, as `lib.batch.notebook` says.
+    Raises InputError when weights upstream are damaged; what a cell raises, as `lib.execution.notebook` says.
     """
     for upstream in filter(None, (places.find(settings, name) for name in item.upstream)):
         places.check_weights(upstream)
@@ -29,13 +30,17 @@ def execute(settings: study.Study, item: study.Run, folder: Path | None = None) 
         execute_notebook(source, partial, folder, {"study": settings.source, **item.parameters})
         os.replace(partial, folder / "notebook.ipynb")
         places.put_in_place(folder)
+        if folder == places.folder_of(settings, item.name):
+            manifest.enter_run(settings, item)
         for checkpoint in folder.glob("checkpoint*.pt"):
             checkpoint.unlink()
 
 
 def execute_notebook(source: Path, output: Path, folder: Path, parameters: dict) -> None:
     """Execute a notebook into `output`; what it stores goes to `folder`."""
-    from lib.batch import notebook  # brings IPython and papermill, which a process that only starts runs does without
+    from lib.execution import (
+        notebook,  # brings IPython and papermill, which a process that only starts runs does without
+    )
 
     os.environ[places.OUTPUT] = str(folder)
     notebook.execute(source, output, parameters)
@@ -55,6 +60,7 @@ def report(settings: study.Study, name: str) -> None:
         cell.id, cell.metadata = str(number), {"tags": cell.metadata.get("tags", [])}
     places.replace(folder / f"{name}.ipynb", lambda path: nbformat.write(executed, path))
     partial.unlink()
+    manifest.enter_tables(settings)
     if name == "20_claims":
         from nbconvert import HTMLExporter
 

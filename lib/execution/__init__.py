@@ -1,0 +1,1 @@
+"""How a run is executed: its notebook in a forked process, finished atomically."""
