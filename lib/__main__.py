@@ -1,148 +1,213 @@
-"""The command line behind ./run_all.sh: run a study, verify its results, write its report, measure speed."""
+"""The command line behind ./run_all.sh: a study, and what can be asked of one."""
 
 import argparse
 import json
 import os
 import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from lib import InputError, results, study
-from lib.batch import checks, places
+from lib.batch import checks, estimate, places
+from lib.evidence import manifest, provenance
 from lib.execution import processes
 
-FLAGS = ("jobs", "only", "dry_run", "rerun_stale")  # a study takes all of them
-TAKEN = {"verify": (), "report": ("jobs",), "bench": ()}
+FLAGS = ("jobs", "only", "dry_run", "rerun_stale", "upstream", "sample")
 
 
-def main(arguments):
+@dataclass(frozen=True)
+class Command:
+    """What a first word asks for: how many names may follow it, and which flags it takes."""
+
+    call: Callable
+    names: range
+    flags: tuple[str, ...] = ()
+
+
+def main(arguments: list[str]) -> int:
     """Do what is asked; returns the exit code."""
+    options = parse(arguments)
+    command = COMMANDS.get(options.what, Command(compute, range(0, 1), ("jobs", "only", "dry_run", "rerun_stale")))
+    for flag in FLAGS:
+        if getattr(options, flag) and flag not in command.flags:
+            raise InputError(f"{options.what} does not take --{flag.replace('_', '-')}.")
+    if len(options.names) not in command.names:
+        if options.what not in COMMANDS:
+            raise InputError(f"Only one study at a time: {options.what!r} and {options.names[0]!r} were given.")
+        raise InputError(f"{USAGE[options.what]}, not {' '.join([options.what, *options.names])}.")
+    return command.call(options)
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """The command line, its values checked."""
     parser = argparse.ArgumentParser(prog="./run_all.sh")
     parser.add_argument("what", nargs="?", default="quick",
-                        help="a profile (quick, desk, gpu, paper) or a YAML file; or verify, report, bench")
-    parser.add_argument("profile", nargs="?", help="for verify and report")
+                        help="a profile (quick, desk, gpu, paper) or a YAML file; or " + ", ".join(COMMANDS))
+    parser.add_argument("names", nargs="*", help="what is asked about, as " + "; ".join(USAGE.values()))
     parser.add_argument("--jobs", type=int, help="how many cores to use at once (all), and runs on a GPU (1)")
     parser.add_argument("--only", metavar="FIGURE", help=", ".join(study.FIGURES))
     parser.add_argument("--dry-run", action="store_true", help="say what would run and how long it would take")
     parser.add_argument("--rerun-stale", action="store_true", help="compute stale results again")
-    options = parser.parse_args(arguments)
-    if options.jobs is not None and options.jobs < 1:
-        raise InputError("--jobs must be at least 1.")
+    parser.add_argument("--upstream", action="store_true", help="recheck: compute all upstream runs again too")
+    parser.add_argument("--sample", type=int, metavar="N", help="recheck: N finished runs, drawn at random")
+    options = parser.parse_intermixed_args(arguments)
+    for flag in ("jobs", "sample"):
+        if getattr(options, flag) is not None and getattr(options, flag) < 1:
+            raise InputError(f"--{flag} must be at least 1.")
     checks.check_figure(options.only)
-    if options.profile and options.what not in ("verify", "report"):
-        raise InputError(f"Only one study at a time: {options.what!r} and {options.profile!r} were given.")
-    for flag in FLAGS:
-        if getattr(options, flag) and flag not in TAKEN.get(options.what, FLAGS):
-            raise InputError(f"{options.what} does not take --{flag.replace('_', '-')}.")
-    if options.what == "verify":
-        return verify([options.profile] if options.profile else shipped())
-    if options.what == "bench":
-        from lib.speed import bench
-        return bench.main()
-    if options.what == "report":
-        return snakemake(options.profile or "quick", options, report_only=True)
-    return compute(options.what, options)
+    return options
 
 
-def shipped():
-    """The profiles that have results."""
-    return [file.stem for file in sorted((study.ROOT / "params").glob("*.yaml"))
-            if (study.ROOT / "outputs" / file.stem).exists()]
-
-
-def compute(profile, options):
+def compute(options: argparse.Namespace) -> int:
     """Run what is still to do of a study, then its report."""
-    loaded = study.load(profile)
-    todo = results.pending(profile, options.rerun_stale, options.only)
-    total = len(study.runs(loaded))
-    print(f"{loaded.name}: {len(todo)} of {total} runs to do, {remaining(loaded, todo)}", flush=True)
-    for line in notes(loaded, profile, todo, options.rerun_stale):
+    settings = study.load(options.what)
+    todo = results.pending(options.what, options.rerun_stale, options.only)
+    total = len(study.runs(settings))
+    print(f"{settings.name}: {len(todo)} of {total} runs to do, {remaining(settings, todo)}", flush=True)
+    for line in notes(settings, todo, options.rerun_stale):
         print(line, flush=True)
     if options.dry_run:
         for item in todo:
             print(f"  {item.name}")
         return 0
-    ready(loaded, todo)
-    code = snakemake(profile, options)
+    check_ready(settings, todo)
+    code = snakemake(settings, options)
     if code == 0:
-        print(f"The report is outputs/{loaded.name}/report/index.html", flush=True)
+        print(f"The report is outputs/{settings.name}/report/index.html", flush=True)
     return code
 
 
-def notes(loaded, profile, todo, rerun_stale):
+def notes(settings: study.Study, todo: list[study.Run], rerun_stale: bool) -> Iterator[str]:
     """What else to know of finished runs: those that are stale, and those that are made again all the same."""
-    old = results.stale(profile)[0]
+    old = results.stale(settings.source)[0]
     if old and not rerun_stale:
         yield f"{len(old)} finished results no longer fit the parameters or code; --rerun-stale computes them again"
-    again = sum(places.finished(places.folder_of(loaded, item.name)) for item in todo
+    again = sum(places.finished(places.folder_of(settings, item.name)) for item in todo
                 if not (rerun_stale and item.name in old))
     if again:
         yield f"{again} of these runs are finished and made again, because their weights are not here"
 
 
-def ready(loaded, todo):
+def check_ready(settings: study.Study, todo: list[study.Run]) -> None:
     """Fail before anything starts when a notebook or the data set is missing or damaged."""
     from lib import data
     for notebook in {item.notebook for item in todo} | set(study.REPORT):
         places.notebook_file(notebook)
     for split in ("train", "test"):
-        data.load(loaded.data.name, loaded.data.root, split)
+        data.load(settings.data.name, settings.data.root, split)
 
 
-def remaining(loaded, todo):
-    """An estimate of the time left, from finished runs of this study on this machine or a short measurement."""
-    from lib.batch import estimate
-    from lib.evidence import provenance
-
+def remaining(settings: study.Study, todo: list[study.Run]) -> str:
+    """An estimate of the time left, in words."""
     if not todo:
         return "nothing left"
-    seconds, how = estimate.remaining(loaded, todo, provenance.device())
+    seconds, how = estimate.remaining(settings, todo, provenance.device())
     return f"about {estimate.duration(seconds)} on this machine ({how})"
 
 
-def snakemake(profile, options, report_only=False):
+def snakemake(settings: study.Study, options: argparse.Namespace, report_only: bool = False) -> int:
     """Let Snakemake do the study in this very process, whose end then ends all runs; returns the exit code."""
     from snakemake import cli
 
-    loaded = study.load(profile)
-    cores = options.jobs or os.cpu_count()
-    processes.serve(loaded)  # its imports take as long as Snakemake's
+    cores, code = options.jobs or os.cpu_count(), 0
+    processes.serve(settings)  # its imports take as long as Snakemake's
     try:
         cli.main(["--snakefile", str(study.ROOT / "Snakefile"), "--directory", str(study.ROOT),
                   "--cores", str(cores), "--resources", f"gpu={options.jobs or 1}", "--rerun-incomplete",
                   "--nolock", "--keep-going", "--rerun-triggers", "input", "--force-use-threads", "--quiet", "all",
-                  "--config", f"profile={json.dumps(loaded.source)}", f"only={options.only or ''}",
+                  "--config", f"profile={json.dumps(settings.source)}", f"only={options.only or ''}",
                   f"rerun_stale={int(options.rerun_stale)}", f"report_only={int(report_only)}"])
     except SystemExit as end:
         code = end.code
     if processes.INTERRUPTED.is_set():
         raise KeyboardInterrupt
     if code:
-        print(f"{loaded.name}: a run failed; what was finished is kept, and the same command goes on from there.",
+        print(f"{settings.name}: a run failed; what was finished is kept, and the same command goes on from there.",
               file=sys.stderr)
     return code
 
 
-def verify(profiles):
-    """Say which results no longer fit the code and parameters, and which weights their checksums; 1 if any."""
-    found = 0
-    for profile in profiles:
-        loaded, (old, unknown) = study.load(profile), results.stale(profile)
-        folders = [places.folder_of(loaded, item.name) for item in study.runs(loaded)]
-        finished = [folder for folder in folders if places.finished(folder)]
-        damaged = [folder / name for folder in finished for name in places.damaged(folder)]
-        print(f"{loaded.name}: {len(finished)} finished results, {len(old)} stale, {len(unknown)} not in the study")
-        for name in old:
-            print(f"  stale: {name}")
-        for name in results.retrained_upstream(profile):
-            print(f"  started from a re-trained upstream model, whose weights were not kept: {name}")
-        for name in unknown:
-            print(f"  not in the study: {name}")
-        for path in damaged:
-            print(f"  missing or damaged: {path}")
-        found += len(old) + len(damaged)
-    return 1 if found else 0
+def report(options: argparse.Namespace) -> int:
+    """Make the figures, the claims and the page again from the results there are."""
+    return snakemake(study.load(options.names[0] if options.names else "quick"), options, report_only=True)
 
+
+def verify(options: argparse.Namespace) -> int:
+    """Say which results no longer fit the code and parameters, and which are not what was stored; 1 if any."""
+    with_results = [file.stem for file in sorted((study.ROOT / "params").glob("*.yaml"))
+                    if (study.ROOT / "outputs" / file.stem).exists()]
+    return max([verify_one(study.load(profile)) for profile in options.names or with_results], default=0)
+
+
+def verify_one(settings: study.Study) -> int:
+    """`verify` of one study."""
+    listed, (old, unknown) = study.runs(settings), results.stale(settings.source)
+    finished = [places.folder_of(settings, item.name) for item in listed]
+    finished = [folder for folder in finished if places.finished(folder)]
+    altered = manifest.altered(settings, listed)
+    damaged = [folder / name for folder in finished for name in places.damaged(folder)]
+    print(f"{settings.name}: {len(finished)} finished results, {len(old)} stale, {len(altered)} altered, "
+          f"{len(unknown)} not in the study")
+    for what, names in (("stale", old), ("altered", altered), ("not in the study", unknown),
+                        ("started from a re-trained upstream model, whose weights were not kept",
+                         results.retrained_upstream(settings.source)),
+                        ("missing or damaged", damaged)):
+        for name in names:
+            print(f"  {what}: {name}")
+    return 1 if old or altered or damaged else 0
+
+
+def status(options: argparse.Namespace) -> int:
+    """Say how far a study is: what is done, what no longer fits, what was broken off, what is left and how long."""
+    settings = study.load(options.names[0])
+    listed, todo = study.runs(settings), results.pending(options.names[0])
+    done = [item for item in listed if places.finished(places.folder_of(settings, item.name))]
+    print(f"{settings.name}: {len(done)} of {len(listed)} runs are done, {len(results.stale(settings.source)[0])} of "
+          f"them stale; {len(todo)} to do, {remaining(settings, todo)}")
+    for item in todo:
+        partial = places.folder_of(settings, item.name) / "notebook.partial.ipynb"
+        if partial.exists():
+            print(f"  under way, failed or broken off: {item.name} ({partial.relative_to(study.ROOT)})")
+    for item in todo[:10]:
+        print(f"  next: {item.name}")
+    if len(todo) > 10:
+        print(f"  and {len(todo) - 10} more (./run_all.sh {settings.source} --dry-run lists them)")
+    return 0
+
+
+def recheck(options: argparse.Namespace) -> int:
+    """Compute finished runs again, beside, and compare."""
+    from lib.evidence import recheck
+
+    profile, *names = options.names
+    if bool(names) == bool(options.sample):
+        raise InputError(f"{USAGE['recheck']}: either a run or --sample N.")
+    return recheck.main(profile, names or recheck.sample(profile, options.sample), options.upstream)
+
+
+def prove(options: argparse.Namespace) -> int:
+    """Whether today's code and that of a commit give the same numbers."""
+    from lib.evidence import prove
+
+    return prove.main(options.names[0])
+
+
+def bench(options: argparse.Namespace) -> int:
+    """Measure speed on this machine."""
+    from lib.speed import bench
+
+    return bench.main()
+
+
+USAGE = {"verify": "verify [PROFILE]", "recheck": "recheck PROFILE RUN [--upstream] or recheck PROFILE --sample N",
+         "prove": "prove COMMIT", "status": "status PROFILE", "report": "report [PROFILE]", "bench": "bench"}
+COMMANDS = {
+    "verify": Command(verify, range(0, 2)), "recheck": Command(recheck, range(1, 3), ("upstream", "sample")),
+    "prove": Command(prove, range(1, 2)), "status": Command(status, range(1, 2)),
+    "report": Command(report, range(0, 2), ("jobs",)), "bench": Command(bench, range(0, 1))}
 
 if __name__ == "__main__":
+    processes.stop_on_signals()
     try:
         code = main(sys.argv[1:])
         sys.stdout.flush()

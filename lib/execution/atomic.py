@@ -38,9 +38,7 @@ def execute(settings: study.Study, item: study.Run, folder: Path | None = None) 
 
 def execute_notebook(source: Path, output: Path, folder: Path, parameters: dict) -> None:
     """Execute a notebook into `output`; what it stores goes to `folder`."""
-    from lib.execution import (
-        notebook,  # brings IPython and papermill, which a process that only starts runs does without
-    )
+    from lib.execution import notebook  # here: a process that only starts runs needs no IPython and no papermill
 
     os.environ[places.OUTPUT] = str(folder)
     notebook.execute(source, output, parameters)
@@ -62,7 +60,6 @@ def report(settings: study.Study, name: str) -> None:
     partial.unlink()
     manifest.enter_tables(settings)
     if name == "20_claims":
-        from nbconvert import HTMLExporter
+        from lib.report import page
 
-        page, _ = HTMLExporter(exclude_input=True, exclude_output_prompt=True).from_notebook_node(executed)
-        places.replace(folder / "index.html", lambda path: path.write_text(page))
+        page.write(settings.source)

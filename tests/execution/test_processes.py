@@ -41,7 +41,8 @@ def look(settings):
         "width": matplotlib.rcParams["lines.linewidth"], "spoiled": hasattr(lib.vgg, "spoiled"),
         "environment": os.environ.get("SPOILED"), "cwd": os.getcwd(), "spin": os.environ["GOMP_SPINCOUNT"],
         "torch threads": torch.get_num_threads(), "names": [thread.name for thread in threading.enumerate()],
-        "data": data.dataset.cache_info()[:2], "threads": len(os.listdir("/proc/self/task")), "imported": sorted(sys.modules)}), flush=True)
+        "data": data.dataset.cache_info()[:2], "threads": len(os.listdir("/proc/self/task")),
+        "imported": sorted(sys.modules)}), flush=True)
 
 if __name__ == "__main__":
     settings = study.load("tiny")
