@@ -545,6 +545,7 @@ def test_a_study_ends_with_figures_and_a_report(project):
             assert (project / "outputs/tiny/figures" / f"{stem}.{suffix}").stat().st_size > 100
     page = (project / "outputs/tiny/report/index.html").read_text()
     assert "not measured at this profile" in page and "C9" in page
+    assert all(f'"name":"{name}"' in page for name in NAMES) and "nothing is judged" not in page
 
 
 def test_a_report_of_the_same_results_is_the_same_file(workspace):

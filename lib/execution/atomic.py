@@ -45,7 +45,7 @@ def execute_notebook(source: Path, output: Path, folder: Path, parameters: dict)
 
 
 def report(settings: study.Study, name: str) -> None:
-    """Execute a figure or claims notebook into outputs/<profile>/report/."""
+    """Execute a figure or claims notebook into outputs/<profile>/report/; after the claims, write the page."""
     import nbformat
 
     source, folder = places.notebook_file(name), places.folder_of(settings, "report")
