@@ -8,8 +8,12 @@ usage() {
                               run a study (quick, if none is named): results, figures, report
 ./run_all.sh setup            make the environment alone; every other command does it when needed
 ./run_all.sh test [...]       run the tests; arguments go to pytest: -m "not slow" takes a minute
-./run_all.sh verify           say which results under outputs/ no longer fit the code and parameters
-./run_all.sh report [PROFILE] write the report again from the results there are
+./run_all.sh status PROFILE   say how far a study is: done, stale, broken off, left, and how long that takes
+./run_all.sh verify [PROFILE] say which results no longer fit the code or are not what was stored; exit code 1 if any
+./run_all.sh recheck PROFILE RUN [--upstream] | recheck PROFILE --sample N
+                              compute finished runs again in a folder of their own, and compare
+./run_all.sh prove COMMIT     whether today's code and a commit's give the same numbers, to the bit
+./run_all.sh report [PROFILE] make figures, verdicts and the page again from the results there are
 ./run_all.sh bench            measure speed on this machine
 
 The environment is the active conda environment, unless that is base, or else .venv.
