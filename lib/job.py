@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -14,6 +15,7 @@ from lib.batch import checks, places
 from lib.batch.places import OUTPUT, find, interactive_folder, read_result, write_json
 from lib.evidence import fingerprint, provenance
 from lib.execution import atomic, processes
+from lib.schedule import Schedule
 from lib.stage import Stage
 
 
@@ -23,7 +25,7 @@ class Job(Stage):
     What it does to numbers stands in `Stage`, whose code is part of a run's hash; here is where things lie.
     """
 
-    def __init__(self, item, settings, folder: Path):
+    def __init__(self, item: study.Run, settings: study.Study, folder: Path):
         self.run, self.study, self.folder = item, study.settings_for(settings, item.parameters), Path(folder)
         self.started, self.origin = datetime.now(UTC), provenance.origin()
         super().__init__(settings, item.parameters["seed"], settings.threads_of(item.step))
@@ -52,7 +54,8 @@ class Job(Stage):
         name = study.name("pretrain", seed=self.seed)
         return read_result(find(self.study, name, weights=False))["metrics"]["accuracy_clean"]
 
-    def fit(self, model, inputs, targets, loss, schedule, stage="", **options) -> pd.DataFrame:
+    def fit(self, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor | None, loss: Callable,
+            schedule: Schedule, stage: str = "", **options: Any) -> pd.DataFrame:
         """`Stage.fit` with a checkpoint in this run's folder.
 
         A checkpoint is of one code, one set of parameters, the upstream weights it began with, and one engine: with
@@ -126,50 +129,51 @@ class Job(Stage):
             places.replace(self.folder / f"{name}{ending}", lambda path, part=part: weights.save(path, part))
 
 
-def start(step, profile="quick", **parameters):
+def start(step: str, profile: str = "quick", **parameters: Any) -> Job:
     """Begin a run in a notebook; the parameters tell it from other runs of its step.
 
     By hand, a missing run upstream is computed first at a small study, under outputs/interactive/, and of a
     large one the command that computes it is named.
     """
-    loaded, parameters = study.load(profile), checks.run_parameters(step, parameters)
-    checks.check_point(loaded, parameters)
-    item, listed = describe(loaded, step, parameters)
+    settings, parameters = study.load(profile), checks.run_parameters(step, parameters)
+    checks.check_point(settings, parameters)
+    item, listed = describe(settings, step, parameters)
     if OUTPUT in os.environ:
         if not os.environ[OUTPUT].endswith(item.name):
             raise InputError(f"The notebook's parameters say {item.name}, and its folder is {os.environ[OUTPUT]}.")
-        return Job(item, loaded, os.environ[OUTPUT])
-    today = fingerprint.expected(loaded, listed.values())
+        return Job(item, settings, os.environ[OUTPUT])
+    today = fingerprint.expected(settings, listed.values())
     for name in item.upstream:
-        folder = find(loaded, name)
+        folder = find(settings, name)
         if folder and fingerprint.differences(places.read_result(folder), today[name]):
             print(f"{folder.relative_to(study.ROOT)}, which this run starts from, no longer fits the parameters or "
                   "code; without that folder it is computed again", flush=True)
-    missing = study.needs(listed, item.name, lambda name: find(loaded, name)) - {item.name}
+    missing = study.needs(listed, item.name, lambda name: find(settings, name)) - {item.name}
     for name in sorted(missing, key=list(listed).index):
-        if loaded.data.name != "mini":
-            raise InputError(f"{name} has not been computed: ./run_all.sh {loaded.source} computes it "
-                             f"(or python -m lib.run {loaded.source} {name}).")
+        if settings.data.name != "mini":
+            raise InputError(f"{name} has not been computed: ./run_all.sh {settings.source} computes it "
+                             f"(or python -m lib.run {settings.source} {name}).")
         print(f"{name} is computed first", flush=True)
-        folder = interactive_folder(loaded, name)
-        if processes.run(loaded, name, atomic.execute, listed[name], folder):
+        folder = interactive_folder(settings, name)
+        if processes.run(settings, name, atomic.execute, listed[name], folder):
             raise InputError(f"{name} has failed, which this run starts from: what it said stands above.")
-    return Job(item, loaded, interactive_folder(loaded, item.name))
+    return Job(item, settings, interactive_folder(settings, item.name))
 
 
-def describe(loaded, step, parameters):
+def describe(settings: study.Study, step: str, parameters: study.Point) -> tuple[study.Run, dict[str, study.Run]]:
     """The run of these parameters, and {name: run} of all runs, whether or not the study lists it."""
-    if step == "baselines" and loaded.baselines is None:
-        raise InputError(f"The study {loaded.name} has no section baselines, which says how other schemes are trained.")
+    if step == "baselines" and settings.baselines is None:
+        raise InputError(f"The study {settings.name} has no section baselines, which says how other schemes are "
+                         "trained.")
     extra = []
     others = [parameters] if step == "baselines" else []
     if step in ("prune", "autoencoder", "end_to_end"):
         extra = [{"bandwidth": geometry.SYMBOLS_PER_CHANNEL[parameters["pool"]], "snr_db": 14.5, "variant": "proposed",
                   **parameters}]
-    listed = {run.name: run for run in study.runs(loaded, extra, others)}
+    listed = {run.name: run for run in study.runs(settings, extra, others)}
     name = study.name(step, **parameters)
     if name not in listed:
-        raise InputError(f"The study {loaded.name} has no run {name}.")
+        raise InputError(f"The study {settings.name} has no run {name}.")
     for item in listed.values():
-        checks.check_prune(loaded, listed, item)
+        checks.check_prune(settings, listed, item)
     return listed[name], listed

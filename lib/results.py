@@ -1,6 +1,7 @@
 """All results of a study as one tidy table, what its columns mean, and what is missing or stale."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -101,7 +102,7 @@ def baseline_accuracy(table: pd.DataFrame, column: str = "accuracy_clean") -> fl
     return pretrained[column].astype(float).mean() if len(pretrained) else float("nan")
 
 
-def end_to_end(table: pd.DataFrame, variant: str = "proposed", **point) -> pd.DataFrame:
+def end_to_end(table: pd.DataFrame, variant: str = "proposed", **point: Any) -> pd.DataFrame:
     """The rows of the proposed end-to-end models, or of a variant, that match the point (pool, ratio, …)."""
     chosen = table[(table.step == "end_to_end") & (table.variant == variant)]
     for column, value in point.items():

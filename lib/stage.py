@@ -6,19 +6,21 @@ that one (lib.evidence.fingerprint).
 
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 import torch
 from torch import nn
 
 from lib import data, training, vgg, weights
+from lib.schedule import Schedule
 from lib.speed import convolutions, memory
 
 
 class Stage:
     """One step of Sec. II-D for one point of a study: `data`, `engine`, `seed`."""
 
-    def __init__(self, settings, seed: int, threads: int):
+    def __init__(self, settings: Any, seed: int, threads: int):
         """`settings` is a checked study; `threads` are those of the CPU."""
         self.seed = seed
         self.data = data.dataset(settings.data.name, settings.data.root)
@@ -36,8 +38,8 @@ class Stage:
         network.load_state_dict(state)
         return self.engine.place(network).eval()
 
-    def fit(self, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor | None, loss: Callable, schedule,
-            stage: str = "", **options) -> pd.DataFrame:
+    def fit(self, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor | None, loss: Callable,
+            schedule: Schedule, stage: str = "", **options: Any) -> pd.DataFrame:
         """`training.fit` with this run's engine and seed.
 
         `stage` names one of several trainings of a run, or of a pruning chain: each draws images, crops and noise of

@@ -12,6 +12,7 @@ from torch import nn
 
 from lib import checkpoint as checkpoints, data
 from lib.codec import GDN
+from lib.schedule import Schedule
 from lib.speed import convolutions, graphs
 
 
@@ -38,7 +39,8 @@ class Engine:
 CPU = Engine()
 
 
-def fit(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor | None, loss: Callable, schedule, *, seed: int,
+def fit(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor | None, loss: Callable,
+        schedule: Schedule, *, seed: int,
         prepare: Callable = torch.Tensor.float, augmented: bool = False, evaluate: Callable | None = None,
         checkpoint: Path | None = None, key: str | None = None, engine: Engine = CPU,
         report: Callable = print) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+from lib.schedule import Schedule
 from lib.study import Study
 
 TEXTS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
@@ -27,7 +28,7 @@ def choices(settings: Study) -> pd.DataFrame:
                          for choice, text in listed.items()])
 
 
-def schedule(training) -> str:
+def schedule(training: Schedule) -> str:
     """How a stage is trained, in words."""
     epochs = "1 epoch" if training.epochs == 1 else f"{training.epochs} epochs"
     if training.images_per_epoch:

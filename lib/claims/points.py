@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from lib.batch.parameters import Readings
 from lib.results import baseline_accuracy, end_to_end, matched
 from lib.study import Study
 
@@ -9,7 +10,7 @@ COLUMNS = ["run", "reading", "label", "pool", "ratio", "bandwidth", "train_snr_d
            "accuracy"]
 
 
-def specification(settings: Study, figure: str):
+def specification(settings: Study, figure: str) -> Readings:
     """The part of the study's parameters that describes Figure 4a, 4b or 5."""
     return settings.figure5 if figure == "figure5" else settings.figure4
 

@@ -70,14 +70,15 @@ def code(notebook: str, tree: Tree | None = None,
     return digest("\n".join(texts)), parts
 
 
-def origin(settings, item, upstream: list[list[Step]], version: str | None = None) -> list[Step]:
+def origin(settings: study.Study, item: study.Run, upstream: list[list[Step]],
+           version: str | None = None) -> list[Step]:
     """What decides a run's numbers: the steps upstream of it, then its own, whose code has this hash (today's)."""
     parameters = digest(json.dumps(study.resolved(settings, item, defaults=False), sort_keys=True))
     steps = [step for steps in upstream for step in steps]
     return [*steps, [item.notebook, parameters, version or code(item.notebook)[0]]]
 
 
-def expected(settings, listed: Iterable) -> dict[str, list[Step]]:
+def expected(settings: study.Study, listed: Iterable[study.Run]) -> dict[str, list[Step]]:
     """{run: the origin that it would have with today's code and parameters} of a study's runs, upstream ones first."""
     found, version = {}, functools.cache(lambda notebook: code(notebook)[0])
     for item in listed:
@@ -109,11 +110,13 @@ def differences(result: dict, today: list[Step]) -> list[str]:
 
 
 def canonical(version: str) -> str:
-    """The hash of code that this one was proven to be equal to, else itself."""
-    equal = {newer: older for record in _json(PROVEN)["records"] for newer, older in record["equal"].items()}
-    while version in equal:
-        version = equal[version]
-    return version
+    """One hash for all versions of code that were proven to be equal, directly or by way of others."""
+    group, grown = {version}, True
+    while grown:
+        met = [pair for record in _json(PROVEN)["records"] for pair in record["equal"].items() if group & set(pair)]
+        grown = not group.issuperset(hash for pair in met for hash in pair)
+        group.update(hash for pair in met for hash in pair)
+    return min(group)
 
 
 def _json(path):

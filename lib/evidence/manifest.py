@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lib.batch import places
+from lib.study import Run, Study
 
 FIELDS = ("name", "digest", "upstream", "commit")
 ABOUT = "manifest.csv"
@@ -36,7 +37,7 @@ def file_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def read(settings) -> dict[str, dict[str, str]]:
+def read(settings: Study) -> dict[str, dict[str, str]]:
     """{name: its row} of a study's manifest; empty if there is none yet."""
     file = places.folder_of(settings, ABOUT)
     if not file.exists():
@@ -45,7 +46,7 @@ def read(settings) -> dict[str, dict[str, str]]:
         return {row["name"]: row for row in csv.DictReader(stream)}
 
 
-def enter(settings, rows: Iterable[dict[str, str]]) -> None:
+def enter(settings: Study, rows: Iterable[dict[str, str]]) -> None:
     """Add or replace rows of a study's manifest, whole or not at all, while other runs may do the same."""
     file = places.folder_of(settings, ABOUT)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +60,7 @@ def enter(settings, rows: Iterable[dict[str, str]]) -> None:
         places.replace(file, lambda path: path.write_text(text.getvalue()))
 
 
-def enter_run(settings, item) -> None:
+def enter_run(settings: Study, item: Run) -> None:
     """Enter a run that has just finished."""
     known = read(settings)
     upstream = [known[name]["digest"] for name in item.upstream if name in known]
@@ -67,13 +68,13 @@ def enter_run(settings, item) -> None:
                       "digest": digest(places.folder_of(settings, item.name), upstream)}])
 
 
-def enter_tables(settings) -> None:
+def enter_tables(settings: Study) -> None:
     """Enter the tables behind the figures, which have just been drawn."""
     folder = places.folder_of(settings, "figures")
     enter(settings, [{"name": f"figures/{path.name}", "digest": file_digest(path)} for path in folder.glob("*.csv")])
 
 
-def altered(settings, listed: Iterable) -> list[str]:
+def altered(settings: Study, listed: Iterable[Run]) -> list[str]:
     """In words: the results and tables of a study that are not what its manifest lists, or that it does not list."""
     known, found = read(settings), []
     for item in listed:

@@ -117,12 +117,8 @@ def record(commit: str, old: Path, today: Path, precisions: list[str], covered: 
     for notebook in ("01_pretrain", "02_prune", "03_autoencoder", "04_end_to_end", "05_baselines"):
         before = fingerprint.code(notebook, older, FLAT_STAGE if flat else fingerprint.STAGE)[0]
         now = fingerprint.code(notebook, newer)[0]
-        if fingerprint.canonical(before) == fingerprint.canonical(now):
-            continue
-        if fingerprint.canonical(now) == now:  # the newer stands for the older
+        if fingerprint.canonical(before) != fingerprint.canonical(now):
             equal[now] = before
-        else:
-            equal[fingerprint.canonical(before)] = now
     if equal:
         stored["records"].append({
             "equal": equal, "older": commit, "newer": provenance.origin(), "date": f"{pd.Timestamp.now():%Y-%m-%d}",

@@ -7,6 +7,7 @@ import resource
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -20,7 +21,7 @@ def origin() -> dict:
     return {"commit": _git("rev-parse", "HEAD"), "uncommitted_changes": None if changes is None else bool(changes)}
 
 
-def record(job, trained_seconds: float) -> dict:
+def record(job: Any, trained_seconds: float) -> dict:
     """Who, when, where: enough to tell how a number came about; of a resumed run, all its training counts."""
     ended = datetime.now(UTC)
     return {

@@ -40,7 +40,7 @@ def main(profile: str, names: Iterable[str], upstream: bool = False) -> int:
     return 1 if outside else 0
 
 
-def compute(settings, listed: dict, name: str, folder: Path, upstream: bool) -> dict:
+def compute(settings: study.Study, listed: dict, name: str, folder: Path, upstream: bool) -> dict:
     """The result of a run that is computed in a copy of the project in `folder`."""
     for part in COPIED:
         shutil.copytree(study.ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
@@ -72,7 +72,7 @@ def same_arithmetic(stored: dict, new: dict) -> bool:
             and old["versions"]["torch"] == now["versions"]["torch"])
 
 
-def allowed_spread(settings, stored: dict) -> float:
+def allowed_spread(settings: study.Study, stored: dict) -> float:
     """The difference of two accuracies that another processor may make: as large as another seed's.
 
     Three standard deviations of a difference of two trainings: over the seeds of this point where the study has

@@ -9,6 +9,7 @@ import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import nbformat.v4
 import papermill
@@ -44,7 +45,7 @@ class InProcess(Engine):
     """Papermill's engine that runs the cells here; papermill keeps the files, the parameters and the timing."""
 
     @classmethod
-    def execute_managed_notebook(cls, nb_man, kernel_name, **options):
+    def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> None:
         shell = Shell.instance(config=Config(HistoryManager={"enabled": False}))
         shell.enable_matplotlib("inline")
         for number, cell in enumerate(nb_man.nb.cells):
@@ -65,26 +66,27 @@ papermill_engines.register("in_process", InProcess)
 class Publisher(DisplayPublisher):
     """Takes what a cell displays."""
 
-    def publish(self, data, metadata=None, *, transient=None, update=False, **options):
+    def publish(self, data: dict, metadata: dict | None = None, *, transient: dict | None = None, update: bool = False,
+                **options: Any) -> None:
         self.shell.show("display_data", data, metadata, (transient or {}).get("display_id"), update)
 
-    def clear_output(self, wait=False):
+    def clear_output(self, wait: bool = False) -> None:
         self.shell.outputs.clear()
 
 
 class Hook(DisplayHook):
     """Takes the value of a cell's last line."""
 
-    def start_displayhook(self):
+    def start_displayhook(self) -> None:
         pass
 
-    def write_output_prompt(self):
+    def write_output_prompt(self) -> None:
         pass
 
-    def write_format_data(self, format_dict, md_dict=None):
+    def write_format_data(self, format_dict: dict, md_dict: dict | None = None) -> None:
         self.shell.show("execute_result", format_dict, md_dict, execution_count=self.prompt_count)
 
-    def finish_displayhook(self):
+    def finish_displayhook(self) -> None:
         pass
 
 
@@ -96,7 +98,7 @@ class Shell(InteractiveShell):
     outputs = ()
     displayed = None  # {display_id: outputs that `update_display` changes}
 
-    def enable_gui(self, gui=None):
+    def enable_gui(self, gui: str | None = None) -> None:
         """There is no window system to wait for, which figures in a notebook ask for."""
 
     def run(self, cell: nbformat.NotebookNode, autosave: Callable[[], None]) -> bool:
@@ -110,7 +112,8 @@ class Shell(InteractiveShell):
             raise result.error_in_exec
         return result.success
 
-    def show(self, kind, data, metadata, display_id=None, update=False, **more):
+    def show(self, kind: str, data: dict, metadata: dict | None, display_id: str | None = None, update: bool = False,
+             **more: Any) -> None:
         """Append a rich output, or change earlier ones of the same display_id."""
         self.displayed = self.displayed or {}
         earlier = self.displayed.setdefault(display_id, []) if display_id else []
@@ -134,7 +137,7 @@ class Stream(io.TextIOBase):
         self.name, self.outputs, self.autosave = name, outputs, autosave
         self.through = getattr(sys, name)
 
-    def write(self, text):
+    def write(self, text: str) -> int:
         self.through.write(text)
         self.through.flush()
         last = self.outputs[-1] if self.outputs else {}
@@ -145,5 +148,5 @@ class Stream(io.TextIOBase):
         self.autosave()
         return len(text)
 
-    def fileno(self):
+    def fileno(self) -> int:
         return self.through.fileno()

@@ -15,6 +15,8 @@ import threading
 import traceback
 from collections.abc import Callable
 from multiprocessing import connection, forkserver
+from multiprocessing.process import BaseProcess
+from typing import Any
 
 from lib import InputError, study
 
@@ -58,7 +60,8 @@ def serve(settings: study.Study) -> None:
     forkserver.ensure_running()
 
 
-def start(settings: study.Study, name: str, function: Callable, *arguments, quiet: bool = False):
+def start(settings: study.Study, name: str, function: Callable, *arguments: Any,
+          quiet: bool = False) -> BaseProcess:
     """Start `function(settings, *arguments)` in a process of its own, which if `quiet` prints only errors; returns it.
 
     Raises InputError once a file of lib has been edited: the result would name code that did not make it.
@@ -77,7 +80,7 @@ def start(settings: study.Study, name: str, function: Callable, *arguments, quie
     return process
 
 
-def join(process) -> int:
+def join(process: BaseProcess) -> int:
     """Wait for a process; returns its exit code. An exception meanwhile, as by Ctrl-C, ends the process."""
     try:
         connection.wait([process.sentinel])
@@ -91,7 +94,7 @@ def join(process) -> int:
     return process.exitcode
 
 
-def run(settings: study.Study, name: str, function: Callable, *arguments) -> int:
+def run(settings: study.Study, name: str, function: Callable, *arguments: Any) -> int:
     """Call `function(settings, *arguments)` in a process of its own, named `name`; returns its exit code."""
     return join(start(settings, name, function, *arguments))
 
@@ -108,7 +111,7 @@ def stop_on_signals() -> None:
         signal.signal(number, stop)
 
 
-def child(function: Callable, *arguments, quiet: bool = False) -> None:
+def child(function: Callable, *arguments: Any, quiet: bool = False) -> None:
     """In the forked process: call the function, say in one sentence what fails, and end.
 
     The exit code is 2 for an InputError, as on the command line, and 1 for any other.

@@ -1,5 +1,7 @@
 """Pictures and tables that the notebooks show beside their steps; `paper_figures` draws Figures 3 to 5."""
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -103,7 +105,7 @@ def accuracy_over_snr(points: pd.DataFrame, baseline: float, profile: str, title
     return axis
 
 
-def draw_curves(points: pd.DataFrame, labels: list[str], axis: Axes, **options) -> None:
+def draw_curves(points: pd.DataFrame, labels: list[str], axis: Axes, **options: Any) -> None:
     """Accuracy (%) over SNR with a colour and a marker for each label; options are seaborn's or matplotlib's."""
     sns.lineplot(points.assign(accuracy=100 * points.accuracy), x="snr_db", y="accuracy", hue="label", style="label",
                  hue_order=labels, style_order=labels, palette=COLORS[:len(labels)], markers=MARKERS[:len(labels)],

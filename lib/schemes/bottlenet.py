@@ -5,6 +5,7 @@ Each has the interface of codec.Link, so that codec.Pipeline, training.fit and e
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from torch import nn
 from lib import InputError
 from lib.codec import Link, Pipeline
 from lib.geometry import SYMBOLS_PER_CHANNEL
+from lib.schedule import Schedule
 from lib.schemes import features, pictures
 
 
@@ -134,8 +136,8 @@ class BottleNet(Link):
         return self.encoder(features)
 
 
-def train_in_phases(fit: Callable, pipeline: Pipeline, images: torch.Tensor, labels: torch.Tensor, frozen, everything,
-                    **options) -> pd.DataFrame:
+def train_in_phases(fit: Callable, pipeline: Pipeline, images: torch.Tensor, labels: torch.Tensor,
+                    frozen: Schedule, everything: Schedule, **options: Any) -> pd.DataFrame:
     """Train the link inside a frozen network by the schedule `frozen`, then all of it by `everything` ([7]).
 
     Cross-entropy; `fit` is `Job.fit` and takes the `options`. Frozen weights still see batch norm in training

@@ -5,6 +5,7 @@ A digital scheme is designed for one SNR, decodes without error from there on an
 """
 
 import math
+from typing import Any
 
 import pandas as pd
 import torch
@@ -18,7 +19,7 @@ NAMES = {"png": "PNG", "jpeg": "JPEG", "webp": "WebP", "bottlenet": "BottleNet",
 Measured = tuple[dict, pd.DataFrame, pd.DataFrame | None]
 
 
-def measure(job) -> Measured:
+def measure(job: Any) -> Measured:
     """Run the scheme that the job names (lib.study has checked its parameters)."""
     scheme = job.run.parameters["scheme"]
     function = {"png": picture, "jpeg": picture, "webp": picture, "bottlenet": bottlenet, "jalad": jalad,
@@ -27,7 +28,7 @@ def measure(job) -> Measured:
     return {"scheme": NAMES[scheme], **metrics}, points, history
 
 
-def picture(job, scheme: str, snr_db: float, level: int | None = None, **_) -> Measured:
+def picture(job: Any, scheme: str, snr_db: float, level: int | None = None, **_: Any) -> Measured:
     """The image as a file at capacity, without JPEG's header; the whole network on the edge, none on the device."""
     images = job.data
     size, header, decoded = pictures.image_bytes(images.test_images, scheme.upper(), level)
@@ -36,12 +37,12 @@ def picture(job, scheme: str, snr_db: float, level: int | None = None, **_) -> M
     return {**metrics, "symbols_with_header": _symbols(job, 8 * size, snr_db)}, points, None
 
 
-def jalad(job, pool: int, level: int, snr_db: float, **_) -> Measured:
+def jalad(job: Any, pool: int, level: int, snr_db: float, **_: Any) -> Measured:
     """JALAD [5]: the unpruned split's features, quantised to `level` bits and entropy coded."""
     return _coded_features(job, job.network(), pool, level, snr_db, None)
 
 
-def two_step(job, pool: int, level: int, snr_db: float, ratio: float, **_) -> Measured:
+def two_step(job: Any, pool: int, level: int, snr_db: float, ratio: float, **_: Any) -> Measured:
     """Two-step pruning [14]: pruned for computation (upstream), then the split layer for transmission."""
     images, network = job.data, job.network()
     chosen = torch.randperm(len(images.train_images), generator=torch.Generator().manual_seed(job.seed))
@@ -67,7 +68,7 @@ def _coded_features(job, network, pool, level, snr_db, history):
     return metrics, points, history
 
 
-def bottlenet(job, pool: int, level: int, snr_db: float, **_) -> Measured:
+def bottlenet(job: Any, pool: int, level: int, snr_db: float, **_: Any) -> Measured:
     """BottleNet [6] with `level` reduced channels; symbols with and without JPEG's header, which never changes."""
     network, images = job.network(), job.data
     link = learned.BottleNet(pool, vgg.channels_at(network, pool), level, job.study.baselines.jpeg_quality)
@@ -83,7 +84,7 @@ def bottlenet(job, pool: int, level: int, snr_db: float, **_) -> Measured:
     return {**metrics, "symbols_with_header": _symbols(job, whole, snr_db)}, points, history
 
 
-def jscc(job, scheme: str, bandwidth: int, snr_db: float, pool: int | None = None, **_) -> Measured:
+def jscc(job: Any, scheme: str, bandwidth: int, snr_db: float, pool: int | None = None, **_: Any) -> Measured:
     """BottleNet++ [7], or the image itself through DeepJSCC [8]: analogue symbols over our channel."""
     network, images = job.network(), job.data
     if scheme == "deepjscc":
@@ -104,7 +105,7 @@ def jscc(job, scheme: str, bandwidth: int, snr_db: float, pool: int | None = Non
              "accuracy_at_snr": points[points.snr_db == snr_db].accuracy.mean()}, points, history)
 
 
-def separation(job, pool: int, ratio: float, bandwidth: int, snr_db: float, **_) -> Measured:
+def separation(job: Any, pool: int, ratio: float, bandwidth: int, snr_db: float, **_: Any) -> Measured:
     """Our pruned split's features, quantised and sent at capacity for each SNR in turn, known in advance.
 
     A row of the evaluation is a design of its own for that SNR, right from there on and chance below: of the codes
