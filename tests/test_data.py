@@ -137,6 +137,47 @@ def test_missing_official_files_without_a_network_are_one_sentence(tmp_path, mon
     assert str(tmp_path / "cifar-100-python") in message and "\n" not in message and message.endswith(".")
 
 
+@pytest.mark.parametrize("was_there", [True, False])
+def test_a_download_that_fails_leaves_no_folder_that_was_not_there(tmp_path, monkeypatch, was_there):
+    torchvision_ops.mend()
+    from torchvision.datasets import cifar
+
+    def no_network(url, root, **_):
+        root.mkdir(exist_ok=True)
+        raise OSError
+
+    root = tmp_path / "images"
+    if was_there:
+        root.mkdir()
+    monkeypatch.setattr(cifar, "download_and_extract_archive", no_network)
+    with pytest.raises(InputError):
+        data.load("cifar100", root, "train")
+    assert root.exists() == was_there
+
+
+def test_the_subset_that_is_made_from_the_official_files_gives_their_images_back(tmp_path, monkeypatch):
+    torchvision_ops.mend()
+    from torchvision.datasets import cifar
+
+    rng, folder, names = np.random.default_rng(0), tmp_path / "cifar-100-python", ["castle", "another", "apple"]
+    folder.mkdir()
+    (folder / "meta").write_bytes(pickle.dumps({"fine_label_names": names}))
+    pixels, labels = {}, rng.permutation(np.repeat(np.arange(3), 2 * data.TILES))
+    for split in ("train", "test"):
+        quarters = rng.integers(0, 256, (len(labels), 3, 2, 2), np.uint8)  # coded sooner than 32×32 random pixels
+        pixels[split] = quarters.repeat(16, 2).repeat(16, 3).reshape(-1, 3072)
+        (folder / split).write_bytes(pickle.dumps({"data": pixels[split], "fine_labels": labels.tolist()}))
+    monkeypatch.setattr(cifar, "check_integrity", lambda path, md5=None: True)
+    monkeypatch.setattr(data, "MINI_CLASSES", ("apple", "castle"))
+    monkeypatch.setattr(data, "MINI", tmp_path / "made" / "mini")
+    data.make_mini(tmp_path)
+    for split, official in pixels.items():
+        images, found = data.load("mini", split=split)
+        expected = np.concatenate([official[labels == names.index(name)] for name in data.MINI_CLASSES])
+        assert (images.flatten(1).numpy() == expected).all()
+        assert found.tolist() == np.repeat([0, 1], 2 * data.TILES).tolist()
+
+
 @pytest.mark.parametrize("arguments", [("cifar10", "data", "train"), ("mini", "data", "val"), ("", "data", "test"),
                                        ("cifar100", "data", None), ("MINI", "data", "test")])
 def test_unknown_names_and_splits_are_refused_before_any_file_is_read(arguments):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from lib import codec, evaluation
+from lib import codec, evaluation, training
 from lib.channel import AWGN
 from lib.data import balanced_halves
 
@@ -78,20 +78,28 @@ def constant_answers(answers):
 
 NUMBERED = torch.arange(8, dtype=torch.uint8).view(8, 1, 1, 1).expand(8, 3, 2, 2)
 TRUTH = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
-ANSWERS = [0, 2, 0, 2, 1, 1, 2, 2]  # right: images 0, 2, 4, 5; those that select are 0, 2, 4, 6
+ANSWERS = [0, 2, 0, 2, 1, 1, 1, 2]  # right: images 0, 2, 4, 5, 6; those that select are 0, 2, 4, 6
 
 
 def test_accuracy_is_the_share_of_right_answers():
     model = constant_answers(ANSWERS)
-    assert evaluation.accuracy(model, NUMBERED, TRUTH, torch.Tensor.float) == 0.5
-    assert evaluation.accuracy(model, NUMBERED, TRUTH, torch.Tensor.float, batch_size=3) == 0.5
+    assert evaluation.accuracy(model, NUMBERED, TRUTH, torch.Tensor.float) == 0.625
+    assert evaluation.accuracy(model, NUMBERED, TRUTH, torch.Tensor.float, batch_size=3) == 0.625
 
 
 def test_accuracy_by_half_counts_each_half_alone():
     assert balanced_halves(TRUTH).nonzero().flatten().tolist() == [0, 2, 4, 6]
     right = evaluation.right(constant_answers(ANSWERS), NUMBERED, TRUTH, torch.Tensor.float)
     assert evaluation.score(right, TRUTH) == {
-        "accuracy": 0.5, "accuracy_selecting": 0.75, "accuracy_reporting": 0.25}
+        "accuracy": 0.625, "accuracy_selecting": 1.0, "accuracy_reporting": 0.25}
+
+
+@pytest.mark.parametrize("function", [evaluation.right, evaluation.accuracy])
+def test_batches_are_as_large_as_the_engine_says(function):
+    model, sizes = constant_answers(ANSWERS), []
+    model.register_forward_hook(lambda module, inputs, output: sizes.append(len(output)))
+    function(model, NUMBERED, TRUTH, torch.Tensor.float, engine=training.Engine(batch_size=3))
+    assert sizes == [3, 3, 2]
 
 
 @pytest.mark.parametrize("count", [1, 7, 8, 1000])
@@ -117,8 +125,8 @@ def test_points_of_known_answers_are_counted_by_half_and_by_class():
                                  torch.Tensor.float, [200.0], 1, batch_size=3)
     assert len(points) == 1
     row = points.iloc[0]
-    assert (row.accuracy, row.accuracy_selecting, row.accuracy_reporting) == (0.5, 0.75, 0.25)
-    assert row.right_by_class == "2 2"
+    assert (row.accuracy, row.accuracy_selecting, row.accuracy_reporting) == (0.625, 1.0, 0.25)
+    assert row.right_by_class == "2 3"
 
 
 def test_there_is_a_row_for_each_snr_and_draw_and_one_without_noise(recorded):
@@ -230,8 +238,11 @@ def test_images_turned_wrong_are_right_without_noise_and_wrong_with_it():
             answers = ANSWERS if self.link.channel.snr_db == math.inf else [3, 0, 0, 0, 1, 3, 1, 2]
             return constant_answers(answers)(x)
 
-    stub = Stub().eval()
-    assert evaluation.turned_wrong(stub, NUMBERED, TRUTH, torch.Tensor.float, 0.0) == ([0, 5], [3, 3])
-    assert evaluation.turned_wrong(stub, NUMBERED, TRUTH, torch.Tensor.float, 0.0, count=3) == ([0], [3])
+    def from_negative(images):
+        return 7 - images.float()
+
+    stub, negatives = Stub().eval(), 7 - NUMBERED
+    assert evaluation.turned_wrong(stub, negatives, TRUTH, from_negative, 0.0) == ([0, 5], [3, 3])
+    assert evaluation.turned_wrong(stub, negatives, TRUTH, from_negative, 0.0, count=3) == ([0], [3])
     # three of eight, evenly spaced: images 0, 3, 7
     assert stub.link.channel.snr_db == 12.0

@@ -234,6 +234,15 @@ def test_pruning_steps_land_exactly_on_the_ratio(ratio, total, done):
     assert all(0 < step <= 512 for step in steps) and sum(steps) == max(0, round(ratio * total) - done)
 
 
+@pytest.mark.parametrize("total, ratio, done, filters_per_step, expected", [
+    (4224, 0.5, 0, 512, [512, 512, 512, 512, 64]), (4224, 0.5, 2000, 512, [112]),
+    (128, 0.5, 0, 512, [13, 13, 13, 13, 12]), (384, 0.25, 0, 512, [38, 38, 20]),  # a tenth of what there is
+    (512, 0.2, 0, 512, [51, 51]), (513, 0.999, 0, 512, [512]), (4, 0.5, 0, 8, [1, 1]),
+    (128, 0.5, 64, 512, []), (128, 0.5, 70, 512, [])])
+def test_a_step_removes_its_filters_or_a_tenth_where_there_are_no_more(total, ratio, done, filters_per_step, expected):
+    assert geometry.pruning_steps(total, ratio, done, filters_per_step) == expected
+
+
 @pytest.mark.parametrize("ratio", [-0.1, 1, 1.2])
 def test_a_ratio_outside_zero_to_one_is_refused(ratio):
     with pytest.raises(InputError, match="ratio"):

@@ -120,6 +120,13 @@ def test_a_pruned_network_is_rebuilt_from_its_channels(make_network):
     assert torch.equal(rebuilt(images), pruned(images))
 
 
+@pytest.mark.parametrize("pool, last", [(1, "features.3"), (2, "features.10"), (3, "features.20"),
+                                        (4, "features.30"), (5, "features.40")])
+def test_the_channels_at_a_split_are_what_is_left_of_its_last_layer(make_network, pool, last):
+    pruned = pruning.remove_filters(make_network(), {last: [0, 3]})
+    assert vgg.channels_at(pruned, pool) == [8, 16, 32, 64, 64][pool - 1] - 2
+
+
 def test_every_parameter_gets_a_gradient(make_network):
     network = make_network().train()
     network(torch.randn(4, 3, 32, 32)).square().sum().backward()

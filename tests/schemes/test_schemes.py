@@ -55,9 +55,9 @@ def test_symbols_at_capacity():
     assert rates.symbols_for_bits([0, 1, 100.5], 0).tolist() == [0, 2, 201]
 
 
-@pytest.mark.parametrize("snr_db", [-5, 14.5])
+@pytest.mark.parametrize("snr_db", [-5, 14.5, 40])
 def test_no_shorter_block_carries_the_bits(snr_db):
-    bits = np.array([0, 1, 17, 300])
+    bits = np.array([*range(60), 300])
     lengths = np.arange(1, 5000)
     carried = lengths * rates.rate(snr_db, lengths)
     expected = [0] + [lengths[carried >= b][0] for b in bits[1:]]
@@ -236,6 +236,20 @@ def test_jpeg_restores_smooth_latents_roughly_and_better_at_higher_quality():
     assert fine < 0.05 and fine < coarse < 0.5
 
 
+def test_what_jpeg_restores_is_pils_picture_on_the_images_own_range():
+    latent = pictures(3, 4, 8, 8)
+    restored = bottlenet.JPEG(20)(latent)
+    for maps, found in zip(latent, restored, strict=True):
+        low, high = (value.half().float() for value in (maps.min(), maps.max()))
+        picture = torch.cat([torch.cat([*row], 1) for row in (maps[:2], maps[2:])])
+        grey = ((picture - low) / (high - low) * 255).round().clamp(0, 255).byte()
+        buffer = io.BytesIO()
+        Image.fromarray(grey.numpy()).save(buffer, "JPEG", quality=20)
+        decoded = torch.from_numpy(np.array(Image.open(buffer))).float() / 255 * (high - low) + low
+        expected = torch.stack([decoded[row:row + 8, column:column + 8] for row in (0, 8) for column in (0, 8)])
+        assert torch.allclose(found, expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("channels", [1, 5, 6, 16])
 def test_channels_survive_tiling(channels):
     maps = torch.rand(2, channels, 3, 4)
@@ -265,6 +279,20 @@ def test_bottlenet_restores_the_shape_and_trains(pool, side, latent_side):
     assert all(parameter.grad is not None for parameter in link.encoder.parameters())
 
 
+def layers(module):
+    return [type(layer).__name__ for layer in module]
+
+
+@pytest.mark.parametrize("pool, kernel", [(2, 2), (5, 1)])
+def test_bottlenets_units_are_mirrored_convolutions_each_with_batch_norm_and_relu(pool, kernel):
+    link = bottlenet.BottleNet(pool, 6, 6)  # as many channels as the map has, at most
+    assert layers(link.encoder) == ["Conv2d", "BatchNorm2d", "ReLU"] * 2
+    assert layers(link.decoder) == ["ConvTranspose2d", "BatchNorm2d", "ReLU", "Conv2d", "BatchNorm2d", "ReLU"]
+    shapes = [(layer.kernel_size, layer.stride) for layer in (*link.encoder, *link.decoder)
+              if hasattr(layer, "kernel_size")]
+    assert shapes == [((1, 1), (1, 1)), 2 * ((kernel, kernel),), 2 * ((kernel, kernel),), ((1, 1), (1, 1))]
+
+
 def test_bottlenet_cannot_widen_the_map():
     with pytest.raises(InputError):
         bottlenet.BottleNet(2, 6, 7)
@@ -288,6 +316,13 @@ def test_bottlenet_plus_sends_unit_power_on_exactly_its_symbols(pool, bandwidth,
 def test_bottlenet_plus_refuses_what_no_latent_carries(pool, bandwidth):
     with pytest.raises(InputError):
         bottlenet.bottlenet_plus(pool, 128, bandwidth, 14.5)
+
+
+@pytest.mark.parametrize("bandwidth, up", [(2048, "ConvTranspose2d"), (8192, "Conv2d")])
+def test_bottlenet_plus_has_the_published_layers(bandwidth, up):
+    link = bottlenet.bottlenet_plus(2, 128, bandwidth, 14.5)
+    assert layers(link.encoder) == ["NoisePlane", "Conv2d", "BatchNorm2d", "Sigmoid"]
+    assert layers(link.decoder) == [up, "BatchNorm2d", "ReLU"]
 
 
 def test_the_noise_plane_follows_the_channel():
