@@ -204,6 +204,11 @@ def test_the_papers_bandwidths_are_possible(pool, bandwidth):
     assert codec.symbol_channels(pool, bandwidth) == bandwidth // SYMBOLS[pool]
 
 
+@pytest.mark.parametrize("pool", [4, 5])
+def test_a_single_symbol_is_possible_where_maps_are_small(pool):
+    assert codec.symbol_channels(pool, 1) == 1
+
+
 @pytest.mark.parametrize(("pool", "bandwidth", "named"), [
     (1, 63, "64, 128"), (2, 100, "16, 32"), (3, 2, "4, 8"), (4, 0, "1, 2"), (2, -16, "16, 32"), (5, 0.5, "1, 2")])
 def test_an_impossible_bandwidth_is_named_with_the_possible_ones(pool, bandwidth, named):

@@ -290,6 +290,14 @@ def test_the_curve_has_a_row_an_epoch_with_what_evaluate_adds():
     assert lines[1].startswith("epoch 2/2") and "accuracy 0.75" in lines[1]
 
 
+def test_the_curve_tells_each_epochs_seconds_without_its_evaluation(monkeypatch):
+    times = iter([10.0, 11.25, 50.0, 52.5])  # the start and the end of both epochs' training
+    monkeypatch.setattr("lib.training.time.perf_counter", lambda: next(times))
+    curve = fit(Weight(), torch.zeros(40, 1), torch.zeros(40), lambda output, target: output.mean(), plain(epochs=2),
+                evaluate=dict, **QUIET)
+    assert curve.seconds.tolist() == [1.25, 2.5]
+
+
 def test_no_epochs_change_nothing():
     model = Weight(2.0)
     curve = fit(model, numbered(20), None, lambda o, t: o.mean(), plain(epochs=0), **QUIET)

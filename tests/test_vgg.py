@@ -120,6 +120,10 @@ def test_a_pruned_network_is_rebuilt_from_its_channels(make_network):
     assert torch.equal(rebuilt(images), pruned(images))
 
 
+def test_a_narrow_network_keeps_a_filter_in_every_layer():
+    assert vgg.channels(vgg.vgg16_bn(10, 1 / 128)) == [1, 1, 1, 1, 2, 2, 2, 4, 4, 4, 4, 4, 4]
+
+
 @pytest.mark.parametrize("pool, last", [(1, "features.3"), (2, "features.10"), (3, "features.20"),
                                         (4, "features.30"), (5, "features.40")])
 def test_the_channels_at_a_split_are_what_is_left_of_its_last_layer(make_network, pool, last):
