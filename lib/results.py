@@ -30,6 +30,8 @@ COLUMNS = {  # of the table: unit and meaning
     "accuracy_selecting": ("share", "the same on the half of them that selects the models of Figure 3"),
     "accuracy_reporting": ("share", "the same on the half of them that selects nothing"),
     "right_by_class": ("images", "right answers of each class, a list"),
+    "right_clean": ("", "which test images were right without noise, by lib.evaluation.pack"),
+    "right_at_snr": ("", "the same at train_snr_db, in the first noise draw"),
     "accuracy_clean": ("share", "right answers on all test images without noise; of steps 1 and 2, without a channel"),
     "accuracy_selecting_clean": ("share", "the same on the half that selects"),
     "accuracy_reporting_clean": ("share", "the same on the half that selects nothing"),
@@ -90,8 +92,9 @@ def _of_run(result: dict) -> dict:
     origin = result["provenance"]
     parameters = {key: value for key, value in result["parameters"].items() if not isinstance(value, dict)}
     parameters["train_snr_db"] = parameters.pop("snr_db", None)
+    right = {f"right_{name}": images for name, images in result.get("right", {}).items()}
     return {"run": result["name"], "step": result["step"], "scheme": PROPOSED, **parameters, **result["metrics"],
-            "hash": result["hash"], "seconds": origin["seconds"], "device": origin["device"],
+            **right, "hash": result["hash"], "seconds": origin["seconds"], "device": origin["device"],
             "precision": origin.get("precision"), "commit": origin["commit"],
             "uncommitted_changes": origin.get("uncommitted_changes", False)}
 

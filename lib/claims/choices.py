@@ -1,21 +1,25 @@
-"""What the paper leaves open or a study changes, and what is taken; `choices.yaml` has the texts."""
+"""What the paper leaves open or a study changes, what is taken, and what that does; `choices.yaml` has the texts."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
 
+from lib.claims import points
 from lib.schedule import Schedule
 from lib.study import Study
 
 TEXTS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
+BASELINE = 0.657  # of step 1 to the letter, where a share of it is said in points
 
 
-def choices(settings: Study) -> pd.DataFrame:
-    """One row a choice: what the paper says, and what is taken here, from the study's parameters."""
-    values = {"study": settings, "pretrain": schedule(settings.pretrain), "prune": schedule(settings.prune.training),
-              "autoencoder": schedule(settings.autoencoder), "end_to_end": schedule(settings.end_to_end)}
-    # A study may leave out all other schemes; then nothing is chosen for them either.
+def choices(settings: Study, table: pd.DataFrame) -> pd.DataFrame:
+    """One row a choice: what the paper says, what is taken here, from the study's parameters, and its effect.
+
+    How many models each scheme has tried is counted in the results (`table`).
+    """
+    values = _values(settings) | {"tried": _tried(table, settings)}
     listed, other = TEXTS["ours"], settings.baselines
     if other is not None:
         listed = listed | TEXTS["other schemes"]
@@ -24,8 +28,35 @@ def choices(settings: Study) -> pd.DataFrame:
                    "gdn": "with GDN" if other.image_gdn else "without GDN, as published",
                    "finite": "in Figure 3" if settings.figure3.finite_blocklength else
                              "stands beside (symbols_finite)"}
-    return pd.DataFrame([{"choice": choice, "paper": text["paper"], "here": text["here"].format(**values)}
+    return pd.DataFrame([{"choice": choice, **{key: text[key].format(**values) for key in ("paper", "here", "effect")}}
                          for choice, text in listed.items()])
+
+
+def _values(settings: Study) -> dict[str, Any]:
+    """What the texts name in braces."""
+    prune, step_4 = settings.prune, settings.end_to_end
+    longer = [schedule(item.longer_step4) for item in settings.ablations if item.longer_step4]
+    signed = "at the convolution's output, signed and summed"
+    stability = [text for text, found in (("clipped", settings.autoencoder.clip_norm or step_4.clip_norm),
+                                          ("warm-up", settings.autoencoder.warm_up or step_4.warm_up)) if found]
+    return {
+        "study": settings, "pretrain": schedule(settings.pretrain), "prune": schedule(prune.training),
+        "autoencoder": schedule(settings.autoencoder), "end_to_end": schedule(step_4),
+        "dropout": f"{settings.network.dropout:g} in step 1" if settings.network.dropout else "none",
+        "bias": "as usual, with one" if settings.network.bias else "none",
+        "tenths": "a tenth of the filters before the split" if prune.tenths else "all of them in one cut",
+        "scores": signed if prune.criterion == "signed_taylor" else
+                  "after batch norm and ReLU, absolute value of each image",
+        "stability": ", ".join(stability) or "neither clipped nor warmed up",
+        "link": f"{step_4.link_lr:g}" if step_4.link_lr else "that of the network",
+        "longer": "; ".join(dict.fromkeys(longer)) or "none in this study",
+        "tolerance": 100 * settings.figure3.tolerance, "relative": 100 * settings.figure3.tolerance * BASELINE}
+
+
+def _tried(table: pd.DataFrame, settings: Study) -> str:
+    """How many finished models of each scheme can be in Figure 3."""
+    counts = points.figure3_models(table, settings).scheme.value_counts()
+    return ", ".join(f"{scheme} {count}" for scheme, count in counts.items()) or "none yet"
 
 
 def schedule(training: Schedule) -> str:
@@ -33,7 +64,6 @@ def schedule(training: Schedule) -> str:
     epochs = "1 epoch" if training.epochs == 1 else f"{training.epochs} epochs"
     if training.images_per_epoch:
         epochs += f" of {training.images_per_epoch} images"
-    # Adam has no momentum to name, and Nesterov's step is one of momentum.
     optimizer = "Adam" if training.optimizer == "adam" else f"momentum {training.momentum:g}"
     if training.nesterov and training.optimizer != "adam":
         optimizer += ", Nesterov"

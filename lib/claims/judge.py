@@ -1,64 +1,101 @@
-"""The paper's claims C1–C9 (`claims.yaml` states them), each judged from a study's results."""
+"""The paper's claims C1–C9, each judged from a study's results by the newest of its dated criteria (`claims.yaml`)."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import yaml
 
 from lib import study
-from lib.claims import points, verdicts
+from lib.claims import over_snr, points, verdicts
+from lib.claims.basis import Basis, Judged
 from lib.claims.statistics import UNMEASURED
 from lib.study import Study
 
-FIGURES = ("figure3", "figure4", "figure5")
 CLAIMS = yaml.safe_load(Path(__file__).with_name("claims.yaml").read_text())
+RULES = {"C1": verdicts.c1, "C2": verdicts.c2, "C3": verdicts.c3, "C4": verdicts.c4, "C5": verdicts.c5,
+         "C6": over_snr.c6, "C7": over_snr.c7, "C8": over_snr.c8, "C9": verdicts.c9}
 FIGURE3 = ("C3", "C4", "C5", "C9")  # rest on the accuracy of the unpruned network too
 OVER_SNR = ("C6", "C7", "C8")  # of them a narrow network on fewer classes can speak too
+SHOWN = 3  # names of missing runs in a table
 
 
 def judge(table: pd.DataFrame, settings: Study) -> pd.DataFrame:
     """One row a claim: what the paper says, what decides, the verdict, the numbers and the runs they rest on.
 
-    A claim is judged when all runs that it needs are finished; before, its numbers so far are shown.
+    A claim is judged as soon as runs that suffice for it are finished; `missing` are the names of the study's other
+    runs that it is about, which may still turn the verdict. `under earlier criteria` is a list of (date, verdict),
+    each of today's results.
     """
-    # All claims about Figure 3 are judged on the same models, so that none picks those that suit it.
-    models = points.figure3_models(table, settings)
-    longer = points.figure3_models(table, settings, "longer_step4")
-    judged = {
-        "C1": verdicts.c1(settings), "C2": verdicts.c2(table), "C3": verdicts.c3(models, longer),
-        "C4": verdicts.c4(models, longer), "C5": verdicts.c5(models), "C6": verdicts.c6(table, settings),
-        "C7": verdicts.c7(table, settings), "C8": verdicts.c8(table, settings), "C9": verdicts.c9(models)}
+    basis = Basis(table, settings, points.figure3_models(table, settings),
+                  points.figure3_models(table, settings, "longer_step4"))
     baseline = table[(table.step == "pretrain") & (table.seed == settings.seeds[0])].run.tolist()
     full_network = settings.network.width == 1.0 and settings.data.name == "cifar100"
     listed, rows = _listed_runs(settings), []
     for claim, text in CLAIMS.items():
-        verdict, numbers, runs = judged[claim]
-        # "Within the tolerance" means of the unpruned network's accuracy, which is a run too.
+        about = listed.query(text["runs"]).run.tolist() if "runs" in text else []
+        missing = tuple(name for name in about if name not in set(table.run))
+        verdict, numbers, runs, earlier = _by_all_criteria(claim, replace(basis, missing=missing))
+        if not full_network and claim not in OVER_SNR:
+            verdict, numbers, runs, earlier = (
+                UNMEASURED, "the claim is about the full network on all of CIFAR-100", [], [])
+        elif verdict == UNMEASURED and missing:
+            so_far = f"; so far: {numbers}" if numbers else ""
+            numbers = f"{len(missing)} of the {len(about)} runs that it is about are not finished{so_far}"
         if runs and claim in FIGURE3:
             runs = [*baseline, *runs]
-        needed = _needed(claim, listed)
-        done = len(needed & set(table.run))
-        if not full_network and claim not in OVER_SNR:
-            verdict, numbers, runs = UNMEASURED, "the claim is about the full network on all of CIFAR-100", []
-        # A verdict from half of the runs could turn with the other half: until then only numbers are shown.
-        elif done < len(needed):
-            so_far = "" if verdict == UNMEASURED else f"; so far: {numbers}"
-            verdict, numbers = UNMEASURED, f"{done} of the {len(needed)} runs it needs{so_far}"
-        rows.append({"claim": claim, "the paper says": text["the paper says"], "judged by": text["judged by"],
-                     "verdict": verdict, "numbers": numbers, "rests on": list(dict.fromkeys(runs))})
+        rows.append({"claim": claim, "the paper says": text["the paper says"],
+                     "judged by": text["criteria"][-1]["text"], "verdict": verdict, "numbers": numbers,
+                     "rests on": list(dict.fromkeys(runs)), "missing": list(missing),
+                     "under earlier criteria": earlier})
     return pd.DataFrame(rows)
 
 
-def _needed(claim: str, listed: pd.DataFrame) -> set[str]:
-    """Names of the runs without which the claim is not judged."""
-    needs = CLAIMS[claim].get("needs")
-    return set(listed.query(needs).run) if needs else set()
+def _by_all_criteria(claim: str, basis: Basis) -> tuple[*Judged, list[tuple[str, str]]]:
+    """What the newest criterion of a claim makes of it, and the verdict under each earlier one."""
+    judged = [RULES[claim](replace(basis, date=criterion["date"])) for criterion in CLAIMS[claim]["criteria"]]
+    dates = [criterion["date"] for criterion in CLAIMS[claim]["criteria"]]
+    earlier = [(date, verdict) for date, (verdict, _, _) in zip(dates[:-1], judged[:-1], strict=True)]
+    return *judged[-1], earlier
+
+
+def criteria_table(judged: pd.DataFrame) -> pd.DataFrame:
+    """The dated criteria of each claim, oldest first, and the verdict under each; of `judge`'s rows."""
+    rows = []
+    for claim in judged.itertuples():
+        verdict_of = dict(claim[-1])
+        for criterion in CLAIMS[claim.claim]["criteria"]:
+            rows.append({"claim": claim.claim, "date": criterion["date"], "commit": criterion["commit"],
+                         "judged by": criterion["text"], "results known by then": criterion["known"],
+                         "verdict": verdict_of.get(criterion["date"], claim.verdict)})
+    return pd.DataFrame(rows)
+
+
+def for_reading(judged: pd.DataFrame) -> pd.DataFrame:
+    """`judge`'s rows for a table: lists of runs shortened, earlier verdicts in words."""
+    shown = judged.drop(columns=["rests on", "under earlier criteria"])
+    shown["missing"] = ["; ".join(names[:SHOWN]) + (f"; and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+                        for names in judged.missing]
+    shown["under earlier criteria"] = ["; ".join(f"{date}: {verdict}" for date, verdict in earlier)
+                                       for earlier in judged["under earlier criteria"]]
+    return shown
 
 
 def _listed_runs(settings: Study) -> pd.DataFrame:
-    """One row a run of the study: its step, its parameters, and whether it belongs to Figure 3, 4 or 5."""
-    # Columns are named, because a study without other schemes has no column "scheme" for `needs` to look at.
-    rows = [{"run": run.name, "step": run.step, **run.parameters,
-             **{name: any(figure.startswith(name) for figure in run.figures) for name in FIGURES}}
-            for run in study.runs(settings)]
-    return pd.DataFrame(rows, columns=["run", "step", "pool", "ratio", "bandwidth", "snr_db", "scheme", *FIGURES])
+    """One row a run of the study: its step, its parameters, and whether it can be a point of Figure 3, 4 or 5.
+
+    That is seen from its parameters: a study may list a figure's runs for another purpose, such as `deciding`.
+    """
+    three, five, panels = settings.figure3, settings.figure5, settings.figure4.panels.values()
+    rows = [{"run": run.name, "step": run.step, **run.parameters} for run in study.runs(settings)]
+    listed = pd.DataFrame(rows, columns=["run", "step", "pool", "ratio", "bandwidth", "snr_db", "scheme", "variant",
+                                         "seed"])
+    ours = (listed.step == "end_to_end") & (listed.variant == "proposed")
+    other = (listed.step == "baselines") & (listed.scheme != "separation")
+    panel = pd.Series([any((run.pool, run.bandwidth) == (panel.pool, panel.bandwidth) for panel in panels)
+                       for run in listed.itertuples()], dtype=bool)
+    return listed.assign(
+        figure3=(ours | other) & (listed.snr_db == three.snr_db) & (listed.seed == settings.seeds[0]),
+        figure4=ours & panel & listed.ratio.isin(settings.figure4.ratios),
+        figure5=ours & (listed.pool == five.pool) & (listed.ratio == five.ratio)
+        & listed.bandwidth.isin(five.bandwidths))

@@ -58,7 +58,7 @@ def render(profile: str) -> str:
         settings=settings, cards=cards, figures=drawn, names=set(place), progress=results.progress(profile),
         verdicts=verdicts.to_dict("records"), altered=altered, profile=data["profile"],
         steps=tables.step_table(table), ablations=tables.ablation_table(table, settings),
-        choices=choices.choices(settings), origins=_origins(cards),
+        choices=choices.choices(settings, table), origins=_origins(cards),
         plotted=[card["name"] for card in cards if any(card["name"] in figure["runs"] for figure in drawn)],
         listed=len(study.runs(settings)), images=100 * settings.classes,
         claims_notebook=_notebook(settings, "20_claims"),

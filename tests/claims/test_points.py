@@ -1,10 +1,17 @@
 """What each figure shows: rows filtered for Figures 4 and 5, models selected for Figure 3."""
 
+import base64
+
+import numpy as np
 import pandas as pd
 import pytest
+import torch
+from scipy import stats
 
-from lib import results, study
-from lib.claims import points
+from helpers import MODEL, PNG, PRETRAIN
+from lib import evaluation, results, study
+from lib.batch import places
+from lib.claims import points, statistics
 from stored import FOUR_A, models, with_baseline
 
 # Figures 4 and 5
@@ -33,6 +40,14 @@ def test_fixed_is_one_model_over_all_snrs():
 def test_one_model_alone_is_not_a_matched_curve():
     table = models(*({**FOUR_A, "snr_db": snr, "accuracy": 0.6} for snr in (-5.0, 0.0, 10.0, 14.5, 20.0)))
     assert set(readings(with_baseline(table))) == {"fixed"}
+
+
+def test_matched_points_are_there_however_few_a_curve_has():
+    table = models({**FOUR_A, "train_snr_db": 0.0, "snr_db": 0.0, "accuracy": 0.6},
+                   {**FOUR_A, "train_snr_db": 0.0, "snr_db": 20.0, "accuracy": 0.1})
+    found = points.matched_points(with_baseline(table), study.load("paper"), "figure4a")
+    assert found[["snr_db", "accuracy"]].values.tolist() == [[0.0, 0.6]]
+    assert readings(with_baseline(table)) == {}
 
 
 def test_figure_4_takes_its_own_split_bandwidth_and_ratios():
@@ -108,11 +123,72 @@ def test_what_a_selected_model_loses_is_shown_on_the_half_that_reports():
     assert tried.holds.to_dict() == {"holds": True, "lucky": False, "unlucky": False}
 
 
-def test_a_model_is_denied_when_all_images_put_it_outside_by_two_standard_errors():
+def test_unpaired_a_model_is_denied_when_all_images_put_it_outside_by_two_standard_errors():
     least = 0.70 - 0.02 - 2 * ((0.7 * 0.3 + 0.667 * 0.333) / 10_000) ** 0.5
     rows = (model("near", 64, 10, 0.6, accuracy=least + 0.0005), model("far", 64, 10, 0.6, accuracy=least - 0.0005))
     tried = figure3(*rows, accuracy_clean=0.7)
     assert tried.denied.to_dict() == {"near": False, "far": True}
+
+
+def by_class(mean, wobble):
+    return (100 * mean + wobble * np.tile([1, -1], 50)).tolist()
+
+
+def test_a_model_is_compared_class_by_class_with_the_answers_to_png():
+    """10 of 100 images a class go up and down alike in both; their difference, by a tenth of that."""
+    png = model("png", 8000, 0, 0.7, scheme="PNG", step="baselines", right_by_class=by_class(0.7, 10), accuracy=0.7)
+    near, far = (model(name, 64, 10, 0.6, accuracy=accuracy, right_by_class=by_class(accuracy, 9))
+                 for name, accuracy in (("near", 0.6790), ("far", 0.6775)))
+    tried = figure3(png, near, far, accuracy_clean=0.7)
+    assert tried.error[["near", "far"]].tolist() == pytest.approx([0.01 / 99**0.5] * 2)
+    assert tried.paired.tolist() == ["by class"] * 3
+    assert tried.loss_all["far"] == pytest.approx(0.0225)
+    assert figure3(far, accuracy_clean=0.7).paired["far"] == "unpaired"
+
+
+def test_denied_by_class_is_outside_by_two_of_its_errors():
+    png = model("png", 8000, 0, 0.7, scheme="PNG", step="baselines", right_by_class=by_class(0.7, 10), accuracy=0.7)
+    least = 0.70 - 0.02 - 2 * 0.01 / 99**0.5
+    rows = (model(name, 64, 10, 0.6, accuracy=accuracy, right_by_class=by_class(accuracy, 9))
+            for name, accuracy in (("near", least + 0.0001), ("far", least - 0.0001)))
+    tried = figure3(png, *rows, accuracy_clean=0.7)
+    assert tried.denied[["near", "far"]].tolist() == [False, True]
+    assert not tried.denied_unpaired.any()
+
+
+def test_where_both_store_which_images_were_right_mcnemars_test_decides():
+    """Of 10,000 images, the baseline has 7,000 right; each model loses some of these and gains others."""
+    def bits(lost, gained):
+        right = torch.arange(10_000) < 7000
+        right[:lost], right[7000:7000 + gained] = False, True
+        return evaluation.pack(right)
+
+    png = model("png", 8000, 0, 0.7, scheme="PNG", step="baselines", accuracy=0.7, right_at_snr=bits(0, 0))
+    near, far = (model(name, 64, 10, 0.6, accuracy=(7000 - lost + gained) / 10_000, right_at_snr=bits(lost, gained))
+                 for name, lost, gained in (("near", 430, 200), ("far", 300, 50)))  # 2.3 and 2.5 points below
+    tried = figure3(png, near, far, accuracy_clean=0.7)
+    assert tried.paired.tolist() == ["by image"] * 3
+    assert tried.error["far"] == pytest.approx(((0.035 - 0.025**2) / 10_000)**0.5)
+    assert tried.denied.to_dict() == {"png": False, "near": False, "far": True}
+    assert not tried.denied_unpaired.any()
+
+
+def test_a_real_pair_is_compared_image_by_image(project):
+    """The tiny study's model against its network, counted here from the stored bits."""
+    table, settings = results.load("tiny"), study.load("tiny")
+    tried = points.figure3_models(table, settings).set_index("run")
+    stored = {name: places.read_result(places.folder_of(settings, name))["right"] for name in (PRETRAIN, PNG, MODEL)}
+    assert stored[PNG]["at_snr"] == stored[PRETRAIN]["clean"]  # PNG loses nothing
+    first, second = (np.unpackbits(np.frombuffer(base64.b64decode(text), np.uint8)).astype(bool)[:1000]
+                     for text in (stored[PRETRAIN]["clean"], stored[MODEL]["at_snr"]))
+    assert first.mean() == pytest.approx(table.set_index("run").accuracy_clean[PRETRAIN])
+    only_first, only_second = (first & ~second).sum(), (second & ~first).sum()
+    assert only_first + only_second > 20  # the two differ
+    assert tried.paired[MODEL] == "by image"
+    assert tried.error[MODEL]**2 * 1000 == pytest.approx(
+        (only_first + only_second) / 1000 - (only_first - only_second)**2 / 1e6)
+    heads = stats.binom.sf(only_first - 1, only_first + only_second, 0.5)
+    assert statistics.mcnemar(first, second) == pytest.approx(heads)
 
 
 def test_figure_3_takes_the_baseline_of_its_models_seed():
