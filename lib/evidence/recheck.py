@@ -56,7 +56,7 @@ def compute(settings: study.Study, listed: dict, name: str, folder: Path, upstre
                 (copy / file.name).symlink_to(file)
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     done = subprocess.run([sys.executable, "-m", "lib.run", settings.source, name], cwd=folder, env=environment,
-                          check=False, stdout=sys.stderr)
+                          check=False, stdout=2)  # progress, to standard error
     if done.returncode:
         raise InputError(f"{name} could not be computed again (see above).")
     return places.read_result(folder / places.folder_of(settings, name).relative_to(study.ROOT))

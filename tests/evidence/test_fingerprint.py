@@ -209,7 +209,7 @@ def test_code_that_was_proven_equal_makes_nothing_stale(workspace, monkeypatch, 
     before = fingerprint.code("04_end_to_end")[0]
     file.write_text(file.read_text().replace("-self.snr_db / 20", "self.snr_db / -20"))
     after = {name: fingerprint.code(name)[0] for name in NOTEBOOKS}
-    assert after["04_end_to_end"] != before and set(results.stale("tiny")[0]) == {AUTOENCODER, MODEL, PLUS}
+    assert after["04_end_to_end"] != before and set(results.stale("tiny")[0]) == {AUTOENCODER, MODEL, PNG, PLUS}
     equal = {after[name]: step[2] for made in (result(MODEL)["made_by"], result(PLUS)["made_by"])
              for step in made for name in NOTEBOOKS if name == step[0] and after[name] != step[2]}
     proven = tmp_path / "proven.json"

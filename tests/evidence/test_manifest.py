@@ -79,7 +79,8 @@ def test_a_figures_table_is_guarded(workspace):
     settings = study.load("tiny")
     manifest.enter_tables(settings)
     tables = list(places.folder_of(settings, "figures").glob("*.csv"))
-    assert tables and manifest.read(settings).keys() == {f"figures/{table.name}" for table in tables}
+    listed = {name for name in manifest.read(settings) if name.startswith("figures/")}
+    assert tables and listed == {f"figures/{table.name}" for table in tables}
     text = tables[0].read_text()
     tables[0].write_text(text.replace("0.", "1.", 1))
     assert manifest.altered(settings, []) == [f"figures/{tables[0].name}: not what was drawn"]
