@@ -14,7 +14,7 @@ from snakemake import cli
 from helpers import MODEL, PRETRAIN, PRUNE, TINY
 from lib import study
 from lib.batch import estimate, places
-from lib.evidence import provenance
+from lib.evidence import fingerprint, manifest, provenance
 from lib.execution import processes
 
 
@@ -54,22 +54,24 @@ def everything_below(folder):
     return {path: path.stat().st_mtime_ns for path in sorted(folder.rglob("*"))}
 
 
-def store(name, digest, metrics=()):
-    """A finished run of the tiny study with this hash."""
-    place = places.folder_of(study.load("tiny"), name)
+def store(name, fits=True, metrics=()):
+    """A finished run of the tiny study, entered in its manifest, of today's code and parameters if it `fits`."""
+    settings = study.load("tiny")
+    today = fingerprint.expected(settings, study.runs(settings)).get(name, [["02_prune", "0" * 16, "0" * 16]])
+    made_by = today if fits else [[notebook, "0" * 16, version] for notebook, _, version in today]
+    place = places.folder_of(settings, name)
     place.mkdir(parents=True)
     (place / "result.json").write_text(json.dumps({
-        "name": name, "step": name.split("/")[0], "hash": digest, "parameters": {}, "metrics": dict(metrics),
-        "evaluation": [], "provenance": {"device": provenance.device(), "seconds": 10.0, "commit": None,
-                                           "end": "2026-01-01T00:00:00+00:00"}}))
+        "name": name, "study": "tiny", "step": name.split("/")[0], "hash": fingerprint.digest(str(made_by)),
+        "made_by": made_by, "parameters": {}, "metrics": dict(metrics), "evaluation": [],
+        "provenance": {"device": provenance.device(), "seconds": 10.0, "commit": None,
+                       "end": "2026-01-01T00:00:00+00:00"}}))
+    if name in listed():
+        manifest.enter_run(settings, listed()[name])
 
 
 def listed():
     return {item.name: item for item in study.runs(study.load("tiny"))}
-
-
-def true_hash(name):
-    return provenance.fingerprint(study.load("tiny"), listed()[name])
 
 
 # run_all.sh
@@ -112,6 +114,7 @@ def test_set_up_takes_no_arguments(run_all):
     (["tiny", "--only", "figure6"], "figure6"),
     (["tiny", "--only", "figure4c"], "figure4c"), (["tiny", "--only", "figure33"], "figure33"),
     (["tiny", "--jobs", "0"], "--jobs"), (["tiny", "--jobs", "-1"], "--jobs"), (["tiny", "desk"], "one study"),
+    (["tiny", "desk", "paper"], "one study"),
     (["report", "nonsense"], "'nonsense'"), (["verify", "nonsense"], "'nonsense'"),
     (["nowhere/mine.yaml"], "nowhere/mine.yaml")],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "")
@@ -122,7 +125,7 @@ def test_bad_calls_are_refused(root, command, arguments, culprit):
     assert out == "" and everything_below(root) == before and command.handed == []
 
 
-@pytest.mark.parametrize("arguments", [["tiny", "--jobs", "two"], ["tiny", "--quick"], ["tiny", "desk", "paper"]],
+@pytest.mark.parametrize("arguments", [["tiny", "--jobs", "two"], ["tiny", "--quick"]],
                          ids=" ".join)
 def test_unknown_options_are_refused(root, command, arguments):
     before = everything_below(root)
@@ -208,7 +211,7 @@ def test_a_dry_run_lists_what_is_left_and_how_long_it_takes_and_writes_nothing(r
 
 
 def test_a_dry_run_leaves_out_what_is_finished(root, command):
-    store(PRETRAIN, true_hash(PRETRAIN))
+    store(PRETRAIN)
     place = places.folder_of(study.load("tiny"), PRETRAIN)
     (place / "model-00001-of-00002.safetensors").touch()
     code, out, _ = command("tiny", "--dry-run")
@@ -217,16 +220,16 @@ def test_a_dry_run_leaves_out_what_is_finished(root, command):
 
 @pytest.mark.parametrize("arguments, said", [(["--dry-run"], True), ([], True), (["--rerun-stale"], False)])
 def test_results_that_no_longer_fit_are_counted_before_a_study_starts(root, command, arguments, said):
-    store(PRETRAIN, "0" * 16)
+    store(PRETRAIN, fits=False)
     code, out, _ = command("tiny", *arguments)
     assert code == 0 and ("\n1 finished results no longer fit" in out and "--rerun-stale" in out) == said
 
 
 def test_a_dry_run_counts_the_finished_runs_that_are_made_again_for_their_weights(root, command):
-    store(PRETRAIN, true_hash(PRETRAIN))
+    store(PRETRAIN)
     code, out, _ = command("tiny", "--dry-run")
     assert code == 0 and "\n1 of these runs are finished and made again" in out and "no longer fit" not in out
-    store(PRUNE, "0" * 16)
+    store(PRUNE, fits=False)
     assert "\n2 of these" in command("tiny", "--dry-run")[1]
     assert "\n1 of these" in command("tiny", "--dry-run", "--rerun-stale")[1]
 
@@ -256,7 +259,7 @@ def test_the_estimate_follows_what_finished_runs_took(root, command, monkeypatch
     loaded, minutes = study.load("tiny"), []
     for seconds in (10_000.0, 100_000.0):
         shutil.rmtree(root / "outputs", ignore_errors=True)
-        store(PRETRAIN, true_hash(PRETRAIN))
+        store(PRETRAIN)
         path = places.folder_of(loaded, PRETRAIN) / "result.json"
         path.write_text(path.read_text().replace('"seconds": 10.0', f'"seconds": {seconds}'))
         number, unit = command("tiny", "--dry-run")[1].splitlines()[0].split("about ")[1].split()[:2]
@@ -305,28 +308,57 @@ def test_a_report_is_written_from_the_results_there_are(root, command):
 # verify
 
 def test_verify_is_content_with_results_that_fit(root, command):
-    store(PRETRAIN, true_hash(PRETRAIN))
+    store(PRETRAIN)
     code, out, err = command("verify", "tiny")
-    assert (code, out, err) == (0, "tiny: 1 finished results, 0 stale, 0 not in the study\n", "")
+    assert (code, out, err) == (0, "tiny: 1 finished results, 0 stale, 0 altered, 0 not in the study\n", "")
+
+
+def test_verify_names_the_altered_result(root, command):
+    store(PRETRAIN)
+    file = places.folder_of(study.load("tiny"), PRETRAIN) / "result.json"
+    file.write_text(file.read_text().replace('"seconds": 10.0', '"seconds": 11.0'))
+    code, out, _ = command("verify", "tiny")
+    assert code == 1 and "1 altered" in out and f"altered: {PRETRAIN}: not what was stored" in out
+
+
+@pytest.mark.parametrize("arguments", [
+    ["recheck", "tiny"], ["recheck", "tiny", PRETRAIN, "--sample", "2"], ["recheck"], ["prove"], ["status"],
+    ["status", "tiny", "desk"], ["prove", "a", "b"], ["tiny", "--sample", "1"], ["verify", "--upstream"],
+    ["recheck", "tiny", "--sample", "0"], ["recheck", "tiny", PRETRAIN]], ids=" ".join)
+def test_commands_that_make_no_sense_are_one_sentence(root, command, arguments):
+    before = everything_below(root)
+    code, out, err = command(*arguments)
+    assert (code, out) == (2, "") and err.count("\n") == 1 and everything_below(root) == before
+
+
+def test_status_says_what_is_done_broken_off_and_left(root, command):
+    store(PRETRAIN)
+    partial = places.folder_of(study.load("tiny"), PRUNE)
+    partial.mkdir(parents=True)
+    (partial / "notebook.partial.ipynb").write_text("{}")
+    code, out, _ = command("status", "tiny")
+    assert code == 0 and "1 of 6 runs are done, 0 of them stale" in out
+    assert f"broken off: {PRUNE} (outputs/tiny/{PRUNE}/notebook.partial.ipynb)" in out and f"next: {PRUNE}" in out
 
 
 def test_verify_names_the_stale_result(root, command):
-    store(PRETRAIN, "0" * 16)
+    store(PRETRAIN, fits=False)
     code, out, _ = command("verify", "tiny")
     assert code == 1 and "1 stale" in out and f"stale: {PRETRAIN}" in out
 
 
 def test_verify_names_a_result_that_the_study_does_not_list(root, command):
-    store("prune/pool2-r0.33-s0", "0" * 16)
+    store("prune/pool2-r0.33-s0")
     code, out, _ = command("verify", "tiny")
     assert code == 0 and "not in the study: prune/pool2-r0.33-s0" in out
 
 
 def test_verify_names_damaged_weights(root, command):
-    store(PRETRAIN, true_hash(PRETRAIN))
+    store(PRETRAIN)
     place = places.folder_of(study.load("tiny"), PRETRAIN)
     result = json.loads((place / "result.json").read_text())
     (place / "result.json").write_text(json.dumps({**result, "weights": {"model.safetensors": "0" * 64}}))
+    manifest.enter_run(study.load("tiny"), listed()[PRETRAIN])
     assert command("verify", "tiny")[0] == 0  # most weights are not committed
     (place / "model.safetensors").write_bytes(b"other")
     code, out, _ = command("verify", "tiny")
@@ -335,14 +367,14 @@ def test_verify_names_damaged_weights(root, command):
 
 def test_verify_goes_through_every_profile_that_has_results(root, command):
     assert command("verify")[:2] == (0, "")
-    store(PRETRAIN, "0" * 16)
+    store(PRETRAIN, fits=False)
     (root / "outputs" / "quick").mkdir()
     code, out, _ = command("verify")
     assert code == 1 and [line.split(":")[0] for line in out.splitlines() if "finished" in line] == ["quick", "tiny"]
 
 
 def test_verify_writes_nothing(root, command):
-    store(PRETRAIN, "0" * 16)
+    store(PRETRAIN, fits=False)
     before = everything_below(root)
     command("verify", "tiny")
     assert everything_below(root) == before and command.handed == []

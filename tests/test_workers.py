@@ -47,7 +47,9 @@ def test_each_run_comes_after_those_upstream_of_it(forked):
 def test_what_rests_on_a_failed_run_is_left(tmp_path):
     root = copy_project(tmp_path)
     notebook = root / "notebooks" / "02_prune.ipynb"
-    notebook.write_text(notebook.read_text().replace("curves = []", "raise OSError('the disk is full')"))
+    text = notebook.read_text()
+    assert "unpruned = job.network()" in text
+    notebook.write_text(text.replace("unpruned = job.network()", "raise OSError('the disk is full')"))
     done = work(root, "tiny", "--jobs", "2")
     assert done.returncode == 1
     assert done.stderr == (f"{PRUNE} failed: OSError: the disk is full (the notebook so far is "
