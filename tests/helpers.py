@@ -145,11 +145,14 @@ def pretend(monkeypatch, notebook="{}", partial='{"made": "now"}'):
 
 
 def recorded(monkeypatch):
-    """In the place of starting runs: the list of their names and folders."""
+    """In the place of starting runs: the list of their names and folders, where each leaves an empty result."""
     calls = []
 
     def note(settings, name, function, item, folder):
         calls.append((name, folder))
+        folder.mkdir(parents=True)
+        (folder / "result.json").write_text(json.dumps({"name": name, "made_by": []}))
+        (folder / "model.safetensors").touch()
         return 0
 
     monkeypatch.setattr(processes, "run", note)

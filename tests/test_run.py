@@ -286,12 +286,12 @@ def test_a_run_of_a_studys_file_hands_its_notebook_a_path_that_holds_there(empty
     assert study.load(given[0]).name == "mine"
 
 
-def test_the_result_is_put_in_place_last(empty, monkeypatch):
+def test_the_result_is_put_in_place_last_and_then_listed(empty, monkeypatch):
     pretend(monkeypatch)
     order, replace = [], os.replace
     monkeypatch.setattr(os, "replace", lambda source, target: (order.append(target.name), replace(source, target)))
     execute(PRETRAIN)
-    assert order == ["notebook.ipynb", "result.json"] and result(PRETRAIN) == {"made": "now"}
+    assert order == ["notebook.ipynb", "result.json", "manifest.csv"] and result(PRETRAIN) == {"made": "now"}
 
 
 @pytest.mark.parametrize("moment", [0, 1])
@@ -459,7 +459,7 @@ def test_by_hand_an_upstream_run_that_no_longer_fits_is_named(workspace, monkeyp
     point = {"pool": 2, "ratio": 0.5, "bandwidth": 64, "snr_db": 14.5, "seed": 0, "variant": "proposed"}
     job.start("end_to_end", "tiny", **point)
     assert "no longer fits" not in capsys.readouterr().out
-    (folder(AUTOENCODER) / "result.json").write_text(json.dumps({**result(AUTOENCODER), "hash": "0" * 16}))
+    (folder(AUTOENCODER) / "result.json").write_text(json.dumps({**result(AUTOENCODER), "made_by": []}))
     job.start("end_to_end", "tiny", **point)
     assert f"{AUTOENCODER}, which this run starts from, no longer fits" in capsys.readouterr().out
 

@@ -42,7 +42,19 @@ def look(settings):
         "environment": os.environ.get("SPOILED"), "cwd": os.getcwd(), "spin": os.environ["GOMP_SPINCOUNT"],
         "torch threads": torch.get_num_threads(), "names": [thread.name for thread in threading.enumerate()],
         "data": data.dataset.cache_info()[:2], "threads": len(os.listdir("/proc/self/task")),
-        "imported": sorted(sys.modules)}), flush=True)
+        "imported": sorted(sys.modules), "imported by notebooks": late()}), flush=True)
+
+def late():
+    """Modules that a notebook imports and that are not here yet."""
+    named = set()
+    for path in Path("notebooks").glob("*.ipynb"):
+        cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+        for node in ast.walk(ast.parse("\\n".join("".join(cell["source"]) for cell in cells))):
+            if isinstance(node, ast.Import):
+                named |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                named.add(node.module)
+    return sorted(named - {*sys.modules})
 
 if __name__ == "__main__":
     settings = study.load("tiny")
@@ -71,6 +83,7 @@ def test_before_a_run_begins_there_is_one_thread_beside_the_one_that_watches(pro
 
 def test_all_that_a_run_needs_is_imported_before_the_fork(probed):
     assert {"torch", "pandas", "papermill", "IPython", "lib.job", "lib.training"} <= set(probed[0]["imported"])
+    assert probed[0]["imported by notebooks"] == []
     assert probed[0]["data"] == [1, 1]  # one miss, before the fork, and one hit
     assert probed[0]["spin"] == "1000"
 
