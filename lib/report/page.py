@@ -8,15 +8,16 @@ what is opened and searched: a card for every run. The same results give the sam
 
 import json
 import os
+import re
 from pathlib import Path
 
 import jinja2
 import pandas as pd
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from lib import results, study
 from lib.batch import places
-from lib.claims import choices, judge, points
+from lib.claims import choices, judge, points, statistics
 from lib.evidence import fingerprint, manifest
 from lib.report import drawing, tables
 
@@ -53,10 +54,13 @@ def render(profile: str) -> str:
     verdicts = judge.judge(table, settings)
     if altered:  # a verdict must not rest on what somebody has changed
         verdicts = verdicts.assign(verdict="not judged", numbers="results were altered")
+        verdicts["under earlier criteria"] = [[] for _ in verdicts.index]
+    shown = judge.for_reading(verdicts).assign(**{"rests on": verdicts["rests on"]})
     data = {"profile": settings.source.removeprefix(f"{study.ROOT}/"), "runs": cards}
     return environment.get_template("page.html.j2").render(
         settings=settings, cards=cards, figures=drawn, names=set(place), progress=results.progress(profile),
-        verdicts=verdicts.to_dict("records"), altered=altered, profile=data["profile"],
+        verdicts=shown.to_dict("records"), explained=_emphasised(statistics.EXPLAINED),
+        altered=altered, profile=data["profile"],
         steps=tables.step_table(table), ablations=tables.ablation_table(table, settings),
         choices=choices.choices(settings, table), origins=_origins(cards),
         plotted=[card["name"] for card in cards if any(card["name"] in figure["runs"] for figure in drawn)],
@@ -68,10 +72,17 @@ def render(profile: str) -> str:
         data=Markup(json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")))
 
 
+def _emphasised(text):
+    """Paragraphs of Markdown with **strong** and *emphasised* words as HTML."""
+    text = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", str(escape(text)), flags=re.DOTALL)
+    text = re.sub(r"\*(.+?)\*", r"<i>\1</i>", text, flags=re.DOTALL)
+    return Markup(text.strip().replace("\n\n", "<br><br>"))
+
+
 def _html(frame):
     """A table as HTML, numbers to a tenth."""
     return Markup(frame.to_html(index=False, na_rep="", border=0, justify="left",
-                                                        float_format=lambda value: f"{value:.1f}"))
+                                float_format=lambda value: f"{value:.1f}"))
 
 
 def _notebook(settings, name):
