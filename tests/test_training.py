@@ -444,6 +444,19 @@ def test_another_seed_gives_other_numbers(pictures, unbroken):
     assert curve.loss.tolist() != unbroken["one cycle"][1].loss.tolist()
 
 
+def test_noise_is_new_in_every_epoch_and_with_every_seed():
+    class Noise(Weight):
+        def forward(self, x):
+            noises.append(torch.rand(()).item())
+            return super().forward(x)
+
+    noises = []
+    for seed in (3, 4, 100_003):
+        fit(Noise(), torch.zeros(10, 1), torch.zeros(10), lambda output, target: output.mean(), plain(epochs=3),
+            seed=seed, report=lambda line: None)
+    assert len(set(noises)) == 9
+
+
 def test_what_was_drawn_before_does_not_matter(pictures):
     curves = []
     for disturbance in (1, 2):

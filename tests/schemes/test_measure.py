@@ -16,6 +16,7 @@ from lib import data, evaluation, pruning, study, training, vgg
 from lib.codec import GDN
 from lib.schemes import features as coding, measure as schemes, rates
 
+BATCH = 20  # of evaluations
 SNR_DB, CAPACITY = 14.5, 0.5 * math.log2(1 + 10**1.45)
 NAMES = {"png": "PNG", "jpeg": "JPEG", "webp": "WebP", "bottlenet": "BottleNet", "bottlenet_plus": "BottleNet++",
          "jalad": "JALAD", "two_step": "Two-step pruning", "deepjscc": "DeepJSCC image", "separation": "Separation"}
@@ -27,7 +28,8 @@ class Job:
 
     def __init__(self, network, images, settings, seed, **parameters):
         self.run, self.study, self.data = SimpleNamespace(parameters=parameters), settings, images
-        self.engine, self.seed, self.fits, self.network = training.CPU, seed, [], lambda: network
+        self.engine, self.seed, self.fits = training.Engine(batch_size=BATCH), seed, []
+        self.network = lambda: network
 
     def fit(self, model, inputs, targets, loss, schedule, stage="", **options):
         model = self.engine.place(model).eval()
@@ -78,7 +80,11 @@ def measure(network, images, settings):
         changed = settings.model_copy(update={"baselines": settings.baselines.model_copy(update=baselines or {}),
                                               "prune": settings.prune.model_copy(update=prune or {})})
         job = Job(network, images, changed, seed, scheme=scheme, snr_db=SNR_DB, **parameters)
+        sizes = []
+        watch = network.features[0].register_forward_hook(lambda module, inputs, output: sizes.append(len(output)))
         metrics, points, history = schemes.measure(job)
+        watch.remove()
+        assert max(sizes) == BATCH or scheme == "two_step"  # whose Taylor scores have batches of their own
         assert metrics["scheme"] == NAMES[scheme]
         return metrics, points, history, job
     return call
@@ -172,6 +178,7 @@ def test_two_step_pruning_removes_the_split_layers_lowest_filters_and_trains(mea
     expected = pruning.remove_filters(network, {"features.10": lowest.tolist()}).state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in fit.model.state_dict().items())
     assert (fit.loss, fit.schedule, fit.augmented) == (F.cross_entropy, settings.prune.training, True)
+    assert fit.prepare == images.normalise
     assert torch.equal(fit.inputs, images.train_images) and torch.equal(fit.targets, images.train_labels)
     assert metrics["device_macs"] == DEVICE_MACS - 16**2 * 9 * 16 * 4 and len(history) == 1
     device, edge = vgg.split(fit.model, 2)
@@ -206,6 +213,7 @@ def assert_trained_in_two_phases(fits, settings):
     assert [fit.schedule for fit in fits] == [settings.baselines.frozen, settings.baselines.everything]
     assert [set(fit.frozen) for fit in fits] == [{True}, {False}]
     assert all(fit.loss is F.cross_entropy and fit.augmented for fit in fits)
+    assert all(fit.prepare.__name__ == "normalise" for fit in fits)
 
 
 def test_bottlenet_sends_its_jpeg_without_the_header(measure, images, settings):
@@ -227,9 +235,11 @@ def assert_measured_through_the_whole_pipeline(points, metrics, pipeline, images
     expected = []
     for snr_db in (-30.0, 14.5, 60.0):
         for draw in range(2):
-            pipeline.link.channel.snr_db = snr_db
-            torch.manual_seed(1_000_003 * (draw + 1))
-            expected.append(accuracies(right(pipeline(images.normalise(images.test_images)), images), images))
+            pipeline.link.channel.snr_db, logits = snr_db, []
+            for number, part in enumerate(images.test_images.split(BATCH)):
+                torch.manual_seed(1_000_003 * (draw + 1) + number)
+                logits.append(pipeline(images.normalise(part)))
+            expected.append(accuracies(right(torch.cat(logits), images), images))
     assert points[["accuracy", "accuracy_selecting", "accuracy_reporting"]].to_numpy() == pytest.approx(
         np.array(expected))
     assert metrics["accuracy_at_snr"] == pytest.approx((expected[2][0] + expected[3][0]) / 2)

@@ -39,6 +39,13 @@ def test_normal_approximation_at_0_db_and_1000_symbols():
     assert rates.rate(0, 1000) == pytest.approx(0.5 - back_off + math.log2(1000) / 2000, abs=1e-6)
 
 
+@pytest.mark.parametrize("symbols", [1, 2, 7])
+def test_normal_approximation_of_short_blocks_at_40_db(symbols):
+    dispersion = 0.5 * math.log2(math.e) ** 2 * (1 - 1 / (1 + 1e4) ** 2)  # the same V, rearranged
+    expected = 0.5 * math.log2(1 + 1e4) - math.sqrt(dispersion / symbols) * 3.090232 + math.log2(symbols) / 2 / symbols
+    assert rates.rate(40, symbols) == pytest.approx(expected, abs=1e-6)
+
+
 def test_long_blocks_approach_capacity_from_below():
     gaps = capacity(5) - rates.rate(5, np.array([1e2, 1e4, 1e6, 1e10]))
     assert (gaps > 0).all() and (np.diff(gaps) < 0).all() and gaps[-1] < 1e-4
@@ -203,6 +210,13 @@ def test_the_strongest_channels_are_sent_and_the_others_take_their_training_mean
     received, _ = coding.feature_codes(training, 64, 5)[number](features)
     unsent = (received == training.mean(0)).flatten(2).all(2).all(0)
     assert unsent.tolist() == [True] * (8 - sent) + [False] * sent
+
+
+def test_a_strong_channel_that_is_always_the_same_is_not_sent():
+    features = features_like_ours()
+    features[:, 0] = 9 + features[:, 0] / 1e3
+    received, _ = coding.feature_codes(features, 64, 5)[2](features)
+    assert torch.equal(received[:, 0], features.mean(0)[0].expand(len(features), -1, -1))
 
 
 def test_a_level_is_received_as_its_mean_or_as_its_multiple_of_the_step():
