@@ -45,7 +45,9 @@ def check(function, *arguments):
     try:
         code = function(SETTINGS, *arguments)
     except InputError as error:
-        code = say_once(str(error)) or 2
+        with processes.LOCK:  # of the threads that come here at once, the first one says it
+            say_once(str(error))
+        code = 2
     if code:
         raise WorkflowError(f"exit code {code}")
 

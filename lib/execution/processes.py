@@ -91,7 +91,11 @@ def join(process: BaseProcess) -> int:
         with LOCK:
             process.join()
             RUNNING.discard(process)
-    return process.exitcode
+    if process.exitcode >= 0 or INTERRUPTED.is_set():
+        return process.exitcode
+    killed_by = signal.Signals(-process.exitcode).name  # it could not say so itself; SIGKILL: memory has run out
+    print(f"{process.name} failed: it was ended by {killed_by}", file=sys.stderr, flush=True)
+    return 1
 
 
 def run(settings: study.Study, name: str, function: Callable, *arguments: Any) -> int:
