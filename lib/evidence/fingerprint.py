@@ -88,11 +88,11 @@ def expected(settings: study.Study, listed: Iterable[study.Run]) -> dict[str, li
 
 
 def stored(result: dict) -> list[Step]:
-    """The origin that a result was made by."""
-    if "made_by" in result:
-        return result["made_by"]
-    entry = _json(MIGRATED)[result["study"]].get(result["name"], {})
-    return entry["made_by"] if entry.get("hash") == result["hash"] else []
+    """The origin that a result was made by; one that was hashed in another way, as it is hashed today."""
+    migrated = _json(MIGRATED).get(result["study"], {}).get(result["name"])
+    if migrated and migrated["hash"] == result["hash"]:
+        return migrated["made_by"]
+    return result.get("made_by", [])
 
 
 def differences(result: dict, today: list[Step]) -> list[str]:
