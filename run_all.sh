@@ -7,7 +7,7 @@ usage() {
 ./run_all.sh [quick|desk|gpu|paper|FILE.yaml] [--jobs N] [--only FIGURE] [--dry-run] [--rerun-stale]
                               run a study (quick, if none is named): results, figures, report
 ./run_all.sh setup            make the environment alone; every other command does it when needed
-./run_all.sh test [...]       run the tests; arguments go to pytest: -m "not slow" takes a minute
+./run_all.sh test [...]       run the tests; arguments go to pytest: -m "not slow" is the shorter loop
 ./run_all.sh status PROFILE   say how far a study is: done, stale, broken off, left, and how long that takes
 ./run_all.sh verify [PROFILE] say which results no longer fit the code or are not what was stored; exit code 1 if any
 ./run_all.sh recheck PROFILE RUN [--upstream] | recheck PROFILE --sample N
