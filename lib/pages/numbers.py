@@ -23,7 +23,7 @@ class Numbers:
         self.settings, self.table = study.load(profile), results.load(profile)
         self.runs = self.table.drop_duplicates("run")
 
-    def rows(self, **point) -> pd.DataFrame:
+    def rows(self, **point: str | float) -> pd.DataFrame:
         """The rows that fit; KeyError when none does, so that no sentence rests on nothing."""
         if "scheme" not in point:
             point = {"scheme": results.PROPOSED, "step": "end_to_end"} | point
@@ -36,7 +36,7 @@ class Numbers:
             raise KeyError(f"{self.settings.name} has no result for {point}")
         return rows
 
-    def by_seed(self, column: str = "accuracy", at: float | None = None, **point) -> pd.Series:
+    def by_seed(self, column: str = "accuracy", at: float | None = None, **point: str | float) -> pd.Series:
         """A column's value for each seed, the mean over noise draws; at the SNR of training, or `at` another."""
         rows = self.rows(**point)
         if column in EVALUATED:
@@ -46,28 +46,28 @@ class Numbers:
         values = rows.groupby("seed")[column].mean().astype(float)
         return 100 * values if column.startswith("accuracy") else values
 
-    def accuracy(self, **point) -> float:
+    def accuracy(self, **point: str | float) -> float:
         """Test accuracy, the mean over seeds; takes what `by_seed` takes."""
         return self.by_seed(**point).mean()
 
-    def span(self, **point) -> float:
+    def span(self, **point: str | float) -> float:
         """Points between the best and the worst seed."""
         return self.by_seed(**point).max() - self.by_seed(**point).min()
 
-    def clean(self, **point) -> float:
+    def clean(self, **point: str | float) -> float:
         """Accuracy without noise; after steps 1 and 2, without a channel."""
         return self.accuracy(column="accuracy_clean", **point)
 
-    def below(self, half: str, **point) -> float:
+    def below(self, half: str, **point: str | float) -> float:
         """Points below the baseline of the same seeds, on the `selecting` or `reporting` half of the test images."""
         found = self.by_seed(f"accuracy_{half}", **point)
         return (self.by_seed(f"accuracy_{half}_clean", step="pretrain")[found.index] - found).mean()
 
-    def macs(self, **point) -> float:
+    def macs(self, **point: str | float) -> float:
         """Operations of the device, the mean over seeds."""
         return self.by_seed("device_macs", **point).mean() / 1e6
 
-    def symbols(self, column: str = "symbols", **point) -> int:
+    def symbols(self, column: str = "symbols", **point: str | float) -> int:
         """Real symbols an image; with `symbols_with_header`, a picture file's header counted."""
         return round(self.by_seed(column, **point).mean())
 
