@@ -16,6 +16,7 @@ __all__ = ["FIGURES", "NOTEBOOKS", "REPORT", "ROOT", "Point", "Run", "Study", "l
 
 ROOT = Path(__file__).resolve().parent.parent
 RESERVED = ("bench", "interactive")  # folders of outputs/ that are no study's
+YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C: ten times as fast, where it was built
 
 
 def load(path: str | Path) -> Study:
@@ -41,7 +42,7 @@ def load(path: str | Path) -> Study:
 def _read(file: Path, path: str | Path) -> Study:
     """What the schema makes of a file; `path` is what the user called it."""
     try:
-        return Study.model_validate(yaml.safe_load(file.read_text()))
+        return Study.model_validate(yaml.load(file.read_text(), YAML_LOADER))
     except OSError as error:
         raise InputError(f"There is no study {str(path)!r}: {file} cannot be read.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -1,0 +1,56 @@
+"""README.md and docs/, with every number looked up in the committed results.
+
+Their texts are the templates in docs/templates, whose expressions ask `lib.pages.numbers`. Each is written into
+docs/, and the blocks of readme.md.j2 between the markers of README.md.
+"""
+
+import re
+from functools import lru_cache
+from pathlib import Path
+
+import jinja2
+
+from lib import results, study
+from lib.claims import choices
+from lib.pages import numbers
+from lib.report import tables
+
+TEMPLATES = study.ROOT / "docs" / "templates"
+README = "readme.md.j2"
+MARKED = re.compile(r"(<!-- (\w+): written .*?-->\n).*?(<!-- end of \2 -->)", re.S)
+
+
+def refresh(check: bool = False) -> list[Path]:
+    """Write the pages from the results; returns the files that changed or, with `check`, would change."""
+    changed = {file: text for file, text in pages().items() if not file.exists() or file.read_text() != text}
+    if not check:
+        for file, text in changed.items():
+            file.write_text(text)
+    return list(changed)
+
+
+def pages() -> dict[Path, str]:
+    """Each page's text."""
+    written, readme = {}, study.ROOT / "README.md"
+    for file in sorted(TEMPLATES.glob("*.md.j2")):
+        template = environment().get_template(file.name)
+        if file.name == README:
+            blocks = {name: "".join(block(template.new_context())) for name, block in template.blocks.items()}
+            written[readme] = MARKED.sub(lambda found: found[1] + blocks[found[2]] + found[3],  # noqa: B023
+                                         readme.read_text())
+        else:
+            written[study.ROOT / "docs" / file.stem] = template.render()
+    return written
+
+
+@lru_cache(maxsize=1)
+def environment() -> jinja2.Environment:
+    """What an expression of a template can use; the results are read once a process."""
+    names = {"gpu": numbers.Numbers("gpu"), "quick": numbers.Numbers("quick"), "sure": numbers.sure,
+             "results": results, "tables": tables, "choices": choices.choices}
+    made = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined,
+                              trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+                              finalize=numbers.as_text, extensions=["jinja2.ext.do"])
+    made.filters |= {"markdown": numbers.markdown, "listed": numbers.listed, "short": numbers.short}
+    made.globals |= names
+    return made
