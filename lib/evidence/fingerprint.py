@@ -89,7 +89,7 @@ def expected(settings: study.Study, listed: Iterable[study.Run]) -> dict[str, li
 
 def stored(result: dict) -> list[Step]:
     """The origin that a result was made by; one that was hashed in another way, as it is hashed today."""
-    migrated = _json(MIGRATED).get(result["study"], {}).get(result["name"])
+    migrated = _json(MIGRATED).get(result.get("study"), {}).get(result.get("name"))
     if migrated and migrated["hash"] == result["hash"]:
         return migrated["made_by"]
     return result.get("made_by", [])
