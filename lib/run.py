@@ -5,7 +5,6 @@
 Runs upstream whose weights are not here are computed before it. Progress over the whole study is printed.
 """
 
-import sys
 import time
 
 from lib import InputError, study
@@ -62,11 +61,4 @@ def progress(settings: study.Study, name: str, seconds: float) -> str:
 
 
 if __name__ == "__main__":
-    processes.stop_on_signals()
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except InputError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    processes.command_line(main)

@@ -7,7 +7,6 @@ small model cannot fill a GPU: several share its cores under NVIDIA's MPS (`nvid
 """
 
 import argparse
-import sys
 import time
 from graphlib import TopologicalSorter
 from multiprocessing import connection
@@ -59,11 +58,4 @@ def work(settings: study.Study, todo: list[study.Run], jobs: int, seconds: float
 
 
 if __name__ == "__main__":
-    processes.stop_on_signals()
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except InputError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    processes.command_line(main)

@@ -40,8 +40,8 @@ def digest(text: str) -> str:
 
 
 def code(notebook: str, tree: Tree | None = None,
-         stage: tuple[Definition, ...] = STAGE) -> tuple[str, dict[str, str]]:
-    """The hash of a notebook's code, and a hash of each definition in it, by which a change can be named.
+         stage: tuple[Definition, ...] = STAGE) -> tuple[str, list[str]]:
+    """The hash of a notebook's code, and the names of the definitions of `lib` that it covers.
 
     `tree` is another version of the project than the one that is running, and `stage` what it had in that place.
 
@@ -50,24 +50,17 @@ def code(notebook: str, tree: Tree | None = None,
     """
     tree = tree or Tree(ROOT, AROUND)
     module, statements = notebook_code(notebook, tree)
-    numbers, texts, parts = {}, [], {}
+    met = {definition: number for number, definition in enumerate(stage)}
 
-    def number(definition):
-        return f"#{numbers.setdefault(definition, len(numbers))}"
+    def text(chosen, owner):
+        return " ".join(tree.text(statement, owner, lambda other: f"#{met.setdefault(other, len(met))}")
+                        for statement in chosen)
 
-    def add(name, chosen, owner):
-        texts.append(" ".join(tree.text(statement, owner, number) for statement in chosen))
-        parts[name] = digest(" ".join(tree.text(statement, owner, ".".join) for statement in chosen))
-
-    for definition in stage:
-        number(definition)
-    add("notebook", statements, module)
-    written = 0
-    while written < len(numbers):
-        definition = list(numbers)[written]
-        add(".".join(definition), tree.statements(definition), tree.module(definition[0]))
-        written += 1
-    return digest("\n".join(texts)), parts
+    texts = [text(statements, module)]
+    while len(texts) <= len(met):  # what is written may meet further definitions
+        definition = list(met)[len(texts) - 1]
+        texts.append(text(tree.statements(definition), tree.module(definition[0])))
+    return digest("\n".join(texts)), [".".join(definition) for definition in met]
 
 
 def origin(settings: study.Study, item: study.Run, upstream: list[list[Step]],

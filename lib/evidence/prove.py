@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -38,12 +39,10 @@ def main(commit: str, study_file: Path = STUDY) -> int:
     with tempfile.TemporaryDirectory(prefix="prove-") as folder:
         old, today = Path(folder, "old"), Path(folder, "today")
         extract(commit, old)
-        for part in PARTS:
-            shutil.copytree(fingerprint.ROOT / part, today / part, ignore=shutil.ignore_patterns("__pycache__"))
+        copy_project(today)
         names = {}
         for tree in (old, today):
-            (tree / "data").mkdir(exist_ok=True)
-            (tree / "data" / "mini").symlink_to(fingerprint.ROOT / "data" / "mini")
+            link_data(tree)
             names[tree] = [compute(tree, study_file, asked) for asked in ("float32", "bfloat16")]
         comparable = [name for name in names[today] if precision(old, name) == precision(today, name)]
         unequal = [line for name in comparable for line in compare(old / "outputs" / name, today / "outputs" / name)]
@@ -57,6 +56,25 @@ def main(commit: str, study_file: Path = STUDY) -> int:
         record(commit, old, today, precisions, sorted({f"{run.parent.name}/{run.name}" for run in runs}))
     print(f"{len(runs)} runs, in {' and in '.join(precisions)}, are equal to those of {commit} to the bit.")
     return 0
+
+
+def copy_project(folder: Path) -> None:
+    """Copy what makes numbers, as it is now, into `folder`: what is edited meanwhile plays no part."""
+    for part in PARTS:
+        shutil.copytree(fingerprint.ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def link_data(folder: Path) -> None:
+    """Let a copy of the project use the data sets that are here."""
+    (folder / "data").mkdir()
+    for path in (fingerprint.ROOT / "data").iterdir():
+        (folder / "data" / path.name).symlink_to(path)
+
+
+def call(folder: Path, *arguments: str, **options: Any) -> subprocess.CompletedProcess:
+    """Run a module of the copy in `folder`, `python -m …`, and of no other project that the environment names."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    return subprocess.run([sys.executable, "-m", *arguments], cwd=folder, env=environment, check=False, **options)
 
 
 def extract(commit: str, folder: Path) -> None:
@@ -73,9 +91,7 @@ def compute(tree: Path, study_file: Path, asked: str) -> str:
     name = f"{study_file.stem}-{asked}"
     content = yaml.safe_load(study_file.read_text()) | {"name": name, "precision": asked}
     (tree / "params" / f"{name}.yaml").write_text(yaml.safe_dump(content))
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    done = subprocess.run([sys.executable, "-m", "lib.workers", name], cwd=tree, env=environment, check=False,
-                          capture_output=True, text=True)
+    done = call(tree, "lib.workers", name, capture_output=True, text=True)
     if done.returncode:
         raise InputError(f"The code in {tree.name} could not compute the study: "
                          f"{(done.stderr.strip() or 'no reason was given').splitlines()[-1]}")

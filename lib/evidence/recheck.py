@@ -4,11 +4,7 @@ It is computed in a folder of its own that ends with the command; nothing under 
 killed. Upstream runs whose weights are here are taken from there; others, or all with --upstream, are computed too.
 """
 
-import os
 import random
-import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,9 +13,7 @@ import pandas as pd
 
 from lib import InputError, study
 from lib.batch import places
-from lib.evidence import provenance
-
-COPIED = ("lib", "notebooks", "params")
+from lib.evidence import prove, provenance
 
 
 def main(profile: str, names: Iterable[str], upstream: bool = False) -> int:
@@ -42,11 +36,8 @@ def main(profile: str, names: Iterable[str], upstream: bool = False) -> int:
 
 def compute(settings: study.Study, listed: dict, name: str, folder: Path, upstream: bool) -> dict:
     """The result of a run that is computed in a copy of the project in `folder`."""
-    for part in COPIED:
-        shutil.copytree(study.ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "data").mkdir()
-    for path in (study.ROOT / "data").iterdir():
-        (folder / "data" / path.name).symlink_to(path)
+    prove.copy_project(folder)
+    prove.link_data(folder)
     for other in study.needs(listed, name) - {name}:
         stored = places.folder_of(settings, other)
         if not upstream and places.finished(stored, weights=True):
@@ -54,9 +45,7 @@ def compute(settings: study.Study, listed: dict, name: str, folder: Path, upstre
             copy.mkdir(parents=True)
             for file in (stored / "result.json", *stored.glob("model*.safetensors")):
                 (copy / file.name).symlink_to(file)
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    done = subprocess.run([sys.executable, "-m", "lib.run", settings.source, name], cwd=folder, env=environment,
-                          check=False, stdout=2)  # progress, to standard error
+    done = prove.call(folder, "lib.run", settings.source, name, stdout=2)  # progress, to standard error
     if done.returncode:
         raise InputError(f"{name} could not be computed again (see above).")
     return places.read_result(folder / places.folder_of(settings, name).relative_to(study.ROOT))

@@ -115,6 +115,18 @@ def stop_on_signals() -> None:
         signal.signal(number, stop)
 
 
+def command_line(main: Callable[[list[str]], int]) -> None:
+    """End this process with what `main(arguments)` returns, 2 and a sentence for an InputError, 130 for a signal."""
+    stop_on_signals()
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except InputError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
 def child(function: Callable, *arguments: Any, quiet: bool = False) -> None:
     """In the forked process: call the function, say in one sentence what fails, and end.
 
