@@ -11,6 +11,7 @@ def normalize_power(x: torch.Tensor, power: float = 1.0) -> torch.Tensor:
 
     [N, ...] to the same shape; an all-zero image stays zero.
     """
+    # In float32 whatever the precision around it: squares of bfloat16 keep only two digits.
     symbols = x.float()
     dims = tuple(range(1, x.dim()))
     peak = symbols.detach().abs().amax(dims, keepdim=True)  # cancels out; keeps tiny squares from underflowing
@@ -30,9 +31,11 @@ class AWGN(nn.Module):
         self.snr_db = snr_db
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        # 10^(−dB/20) is σ, the root of the variance 10^(−dB/10).
         return x + 10 ** (-self.snr_db / 20) * torch.randn_like(x)
 
 
 def capacity(snr_db: float) -> float:
     """C = ½·log2(1 + P/σ²), in bits per real symbol (Sec. II-A)."""
+    # The half: these are real symbols, not complex ones.
     return 0.5 * math.log2(1 + 10 ** (snr_db / 10))

@@ -14,10 +14,12 @@ def save(path: Path | None, key: str | None, content: dict[str, Any]) -> None:
     """Write a checkpoint under another name, then rename it; a checksum goes before it. No path: nothing is kept."""
     if path is None:
         return
+    # In memory first, because the checksum comes before the content in the file.
     buffer = io.BytesIO()
     torch.save({"key": key, **content}, buffer)
     partial = Path(f"{path}.partial")
     partial.write_bytes(hashlib.sha256(buffer.getbuffer()).digest() + buffer.getbuffer())
+    # Atomic: a run killed here leaves the checkpoint before, whole.
     os.replace(partial, path)
 
 
@@ -30,5 +32,7 @@ def load(path: Path | None, key: str | None, device: torch.device, report: Calla
     if hashlib.sha256(payload).digest() != checksum:
         report(f"{path} is damaged and not used: this training starts anew")
         return None
+    # weights_only: a checkpoint is data, and no code of it runs.
     content = torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
+    # Another code, other parameters or other upstream weights: not a state of this training.
     return content if content["key"] == key else None

@@ -11,6 +11,7 @@ from lib.geometry import SYMBOLS_PER_CHANNEL, symbol_channels  # noqa: F401
 PEDESTAL = 2.0**-36
 
 
+# A plain clamp has no gradient below its bound, so that what falls under it stays there.
 class _LowerBound(torch.autograd.Function):
     """max(x, bound) whose gradient also passes where it would raise a value that is below the bound."""
 
@@ -35,8 +36,10 @@ class GDN(nn.Module):
     def __init__(self, channels: int, inverse: bool = False):
         super().__init__()
         self.inverse = inverse
+        # β = 1 and γ = 0.1·I at the start, as Ballé et al. take them: nearly the identity.
         self.beta_root = nn.Parameter((torch.ones(channels) + PEDESTAL).sqrt())
         self.gamma_root = nn.Parameter((0.1 * torch.eye(channels) + PEDESTAL).sqrt())
+        # Bounds move with the module to a GPU, and into its state dict.
         self.register_buffer("beta_bound", torch.tensor(1e-6 + PEDESTAL).sqrt())
         self.register_buffer("gamma_bound", torch.tensor(PEDESTAL).sqrt())
 
@@ -51,6 +54,8 @@ class GDN(nn.Module):
         return _LowerBound.apply(self.gamma_root, self.gamma_bound).square() - PEDESTAL
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        # Σ_j γ_ij·x_j² + β_i is a 1×1 convolution of the squares: one fast call, in either
+        # precision.
         norm = F.conv2d(x.square(), self.gamma[:, :, None, None], self.beta)
         return x * (norm.sqrt() if self.inverse else norm.rsqrt())
 
@@ -60,8 +65,10 @@ class Encoder(nn.Sequential):
 
     def __init__(self, in_channels: int, symbol_channels: int, stride: int = 2, gdn: bool = True):
         super().__init__(
+            # The only convolution that the device adds; its filters set the bandwidth.
             nn.Conv2d(in_channels, symbol_channels, 3, stride, padding=1),
             GDN(symbol_channels) if gdn else nn.Identity(),
+            # One slope a channel: negative values reach the channel too.
             nn.PReLU(symbol_channels))
 
 
@@ -76,8 +83,10 @@ class Decoder(nn.Sequential):
             nn.Conv2d(symbol_channels, symbol_channels, 3, padding=1),
             GDN(symbol_channels, inverse=True) if gdn else nn.Identity(),
             nn.PReLU(symbol_channels),
+            # Without weights and before the last convolution, which then smooths the blocks.
             nn.Upsample(scale_factor=upsample, mode="nearest") if upsample > 1 else nn.Identity(),
             nn.Conv2d(symbol_channels, out_channels, 3, padding=1),
+            # As in the network whose features it restores (Fig. 2b).
             nn.BatchNorm2d(out_channels),
             nn.PReLU(out_channels))
 
@@ -99,6 +108,7 @@ class Link(nn.Module):
 
 def link(pool: int, channels: int, bandwidth: int, snr_db: float, gdn: bool = True) -> Link:
     """The autoencoder for a split whose feature map has `channels` channels."""
+    # After pooling 5 the map is 1×1: there is nothing to halve.
     latent, stride = symbol_channels(pool, bandwidth), 1 if pool == 5 else 2
     return Link(Encoder(channels, latent, stride, gdn), Decoder(latent, channels, stride, gdn), snr_db)
 
@@ -113,6 +123,7 @@ class Pipeline(nn.Module):
 
     def feature_shape(self) -> tuple[int, int, int]:
         """(C, H, W) of the feature map of a 32×32 image at the split."""
+        # Each pooling halves the side.
         size = 32 >> sum(isinstance(module, nn.MaxPool2d) for module in self.device_half)
         channels = [module.out_channels for module in self.device_half if isinstance(module, nn.Conv2d)][-1]
         return channels, size, size

@@ -30,6 +30,7 @@ def load(name: str, root: str = "data", split: str = "train") -> tuple[torch.Ten
     """
     if split not in ("train", "test"):
         raise InputError(f"The split must be 'train' or 'test', not {split!r}.")
+    # The subset needs neither network nor torchvision, so that a clone runs at once.
     if name == "mini":
         return _load_mini(split)
     if name == "cifar100":
@@ -48,8 +49,10 @@ def _cifar100(root, split):
     from torchvision.datasets import CIFAR100  # here, because importing it takes seconds
 
     root = ROOT / root
+    # A failed download must not leave an empty folder behind that looks like data.
     was_there = root.exists()
     try:
+        # It checks the md5 of every file before it unpickles one.
         return CIFAR100(root, train=split == "train", download=True)
     except Exception as error:  # torchvision raises RuntimeError, URLError or OSError, by cause
         if not was_there and root.exists() and not any(root.iterdir()):
@@ -59,6 +62,7 @@ def _cifar100(root, split):
 
 
 def _load_mini(split):
+    # A checksum a sheet: WebP opens a damaged picture without a word.
     lines = set(_read(MINI / "SHA256SUMS").decode().splitlines())
     images, labels = [], []
     for label, name in enumerate(MINI_CLASSES):
@@ -66,6 +70,7 @@ def _load_mini(split):
         if f"{hashlib.sha256(_read(path)).hexdigest()}  {split}/{name}.webp" not in lines:
             raise InputError(f"The image sheet {path} is damaged: restore it with `git checkout {path}`.")
         sheet = torch.from_numpy(np.array(Image.open(path).convert("RGB")))
+        # A sheet is a grid of images, TILES in a row, in the order of the official file.
         tiles = sheet.unfold(0, 32, 32).unfold(1, 32, 32)  # [rows, columns, 3, 32, 32]
         images.append(tiles.reshape(-1, 3, 32, 32))
         labels.append(torch.full((len(images[-1]),), label))
@@ -89,6 +94,7 @@ def make_mini(root: str = "data") -> None:
         for name in MINI_CLASSES:
             tiles = images[labels == names.index(name)]
             sheet = tiles.reshape(-1, TILES, 3, 32, 32).permute(0, 3, 1, 4, 2).reshape(-1, TILES * 32, 3)
+            # Lossless WebP: smaller than PNG, and as exact.
             path = MINI / split / f"{name}.webp"
             Image.fromarray(sheet.numpy()).save(path, lossless=True, quality=100, method=6, exact=True)
             sums.append(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {split}/{name}.webp")
@@ -108,6 +114,7 @@ class Dataset:
 
     def normalise(self, images: torch.Tensor) -> torch.Tensor:
         """uint8 images to float32 with zero mean and unit variance a channel, over the training set."""
+        # In place on the fresh float copy: a batch is written once, not three times.
         return images.float().sub_(self.mean.to(images.device)).div_(self.std.to(images.device))
 
 
@@ -115,6 +122,7 @@ def dataset(name: str, root: str = "data") -> Dataset:
     """Load both splits of a data set."""
     train_images, train_labels = load(name, root, "train")
     test_images, test_labels = load(name, root, "test")
+    # By histogram, exactly: a mean over 51 million float32 pixels would depend on how it is summed.
     counts = torch.stack([torch.bincount(c.flatten(), minlength=256) for c in train_images.unbind(1)]).double()
     levels = torch.arange(256).double()
     mean = (counts * levels).sum(1) / counts.sum(1)
@@ -126,6 +134,7 @@ def dataset(name: str, root: str = "data") -> Dataset:
 
 def draw_augmentation(count: int, generator: torch.Generator | None) -> torch.Tensor:
     """Random choices for `count` images: row offset, column offset, flip; int64 [count, 3]."""
+    # Drawn for a whole epoch at once and apart from `augment`, so that GPU and CPU crop the same.
     offsets = torch.randint(0, 2 * PADDING + 1, (count, 2), generator=generator)
     return torch.cat([offsets, torch.randint(0, 2, (count, 1), generator=generator)], 1)
 
@@ -136,6 +145,7 @@ def augment(images: torch.Tensor, choices: torch.Tensor) -> torch.Tensor:
     uint8 [N, 3, 32, 32] and the choices [N, 3] of `draw_augmentation` to uint8 [N, 3, 32, 32].
     """
     rows, columns, flips = choices.unbind(1)
+    # All 81 crops as views without a copy; the next line picks one an image.
     crops = F.pad(images, (PADDING,) * 4).unfold(2, 32, 1).unfold(3, 32, 1)
     crops = crops[torch.arange(len(images), device=images.device), :, rows, columns]
     return torch.where(flips.bool().view(-1, 1, 1, 1), crops.flip(3), crops)
@@ -144,6 +154,7 @@ def augment(images: torch.Tensor, choices: torch.Tensor) -> torch.Tensor:
 def balanced_halves(labels: torch.Tensor) -> torch.Tensor:
     """A fixed, class-balanced halving of a split: bool [N], True where an image may be used to select models."""
     selects = torch.zeros(len(labels), dtype=torch.bool)
+    # Every second image of each class: no random numbers, so no seed can change it.
     for label in labels.unique():
         selects[(labels == label).nonzero().flatten()[::2]] = True
     return selects

@@ -16,6 +16,7 @@ from lib.training import CPU, Engine
 def forward(module: nn.Module, inputs: torch.Tensor, prepare: Callable = torch.Tensor.float,
             batch_size: int | None = None, engine: Engine = CPU) -> torch.Tensor:
     """The module's outputs for all inputs, in evaluation mode and float32; the mode of its parts is left as it was."""
+    # A network in training mode may have frozen parts in evaluation mode: each gets its own back.
     training = [part for part in module.modules() if part.training]
     module = engine.place(module).eval()
     outputs = []
@@ -24,6 +25,7 @@ def forward(module: nn.Module, inputs: torch.Tensor, prepare: Callable = torch.T
             outputs.append(module(prepare(batch.to(engine.device))))
     for part in training:
         part.training = True
+    # Ties and sums in float32, whatever the precision of the layers.
     return torch.cat(outputs).float()
 
 
@@ -41,6 +43,7 @@ def accuracy(model: nn.Module, images: torch.Tensor, labels: torch.Tensor, prepa
 
 def score(correct: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
     """Accuracy over all images, over the half that selects models and over the half that reports, of bool [N]."""
+    # Figure 3 picks models by one half of the test images and reports them by the other.
     selects = balanced_halves(labels)
     return {"accuracy": correct.float().mean().item(),
             "accuracy_selecting": correct[selects].float().mean().item(),
@@ -49,6 +52,7 @@ def score(correct: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
 
 def point(snr_db: float, draw: int, correct: torch.Tensor, labels: torch.Tensor, classes: int) -> dict:
     """A row of an evaluation: `score`, the right answers by class (counts, as text), and which images were right."""
+    # By class: differences between models are paired by it where single images were not kept.
     by_class = torch.bincount(labels[correct], minlength=classes).tolist()
     return {"snr_db": snr_db, "draw": draw, **score(correct, labels),
             "right_by_class": " ".join(map(str, by_class)), "right": pack(correct)}
@@ -87,16 +91,23 @@ def over_snr(transmit: Callable, receive: Callable, channel: nn.Module, images: 
         owner = getattr(function, "__self__", function)
         if isinstance(owner, nn.Module) and any(module.training for module in owner.modules()):
             raise ValueError("The model must be in evaluation mode: batch norm would mix the test images.")
+    # One model is evaluated at SNRs that it was not trained for; afterwards it is as before.
     trained_snr_db = channel.snr_db
+    # Without noise all draws would be the same.
     correct = {(snr, draw): [] for snr in snrs_db for draw in range(draws if snr < float("inf") else 1)}
     batch_size = batch_size or engine.batch_size
     with torch.random.fork_rng(devices=[engine.device] if engine.device.type == "cuda" else []):
         for number, batch in enumerate(images.split(batch_size)):
+            # Compared batch by batch: logits of 10,000 images at 12 SNRs and 8 draws would fill the
+            # memory.
             truth = labels[number * batch_size:][:batch_size]
             with engine.autocast():
+                # The device half, most of the work, runs once for all SNRs and draws.
                 symbols = transmit(prepare(batch.to(engine.device)))
                 for snr, draw in correct:
                     channel.snr_db = snr
+                    # The same seed at every SNR, so that points of one curve share their noise; a
+                    # large prime keeps draws from sharing the seed of another batch.
                     torch.manual_seed(1_000_003 * (draw + 1) + number)
                     correct[snr, draw].append(receive(symbols).argmax(1).cpu() == truth)
     channel.snr_db = trained_snr_db

@@ -2,6 +2,7 @@
 
 from lib import InputError
 
+# Configuration D of Simonyan and Zisserman (2015).
 BLOCKS = (2, 2, 3, 3, 3)  # convolutions before each pooling of VGG16
 CHANNELS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
 POOLS = (1, 2, 3, 4, 5)
@@ -11,6 +12,7 @@ FLOOR = 2  # filters that pruning leaves in every layer
 
 def widths(width: float) -> list[int]:
     """Filters of the 13 convolutions at a relative width."""
+    # One filter at least, or a narrow test network would have empty layers.
     return [max(1, round(width * c)) for c in CHANNELS]
 
 
@@ -48,6 +50,7 @@ def pruning_steps(total: int, ratio: float, done: int, filters_per_step: int, te
     `filters_per_step` at a time, or a tenth of `total` where that is more than there are (pools 1 and 2), the
     last step cut short. Without `tenths`, all in one cut there.
     """
+    # Sec. II-D removes 512 filters a step; before poolings 1 and 2 there are only 128 and 384.
     size = filters_per_step if filters_per_step < total or not tenths else max(1, round(total / 10))
     left = filters_to_remove(total, ratio) - done
     return [min(size, left - start) for start in range(0, left, size)]

@@ -24,6 +24,7 @@ def taylor_scores(model: nn.Module, batches: Iterable, pool: int) -> Scores:
     Raises InputError without a batch.
     """
     names = list(vgg.convolutions(model, pool))
+    # In double precision and summed over all batches: the ranking must not hang on their order.
     sums = {name: 0.0 for name in names}
     examples = 0
 
@@ -46,6 +47,8 @@ def taylor_scores(model: nn.Module, batches: Iterable, pool: int) -> Scores:
     with _as_it_was(model, {module: watch(name) for name, module in watched.items()}):
         for images, labels in batches:
             examples += len(labels)
+            # A sum, not a mean: then each example's gradient is its own, whatever else is in its
+            # batch.
             loss = F.cross_entropy(model(images).float(), labels, reduction="sum")
             loss.backward()
     if not examples:
@@ -56,10 +59,12 @@ def taylor_scores(model: nn.Module, batches: Iterable, pool: int) -> Scores:
 @contextlib.contextmanager
 def _as_it_was(model, forward_hooks):
     """For the time of the context: evaluation mode, no gradients of weights, these hooks; then all as before."""
+    # Scoring happens between two trainings: mode, flags and hooks must be theirs again afterwards.
     modes = {module: module.training for module in model.modules()}
     trainable = {parameter: parameter.requires_grad for parameter in model.parameters()}
     hooks = [module.register_forward_hook(hook) for module, hook in forward_hooks.items()]
     try:
+        # Only activations need gradients here, not weights.
         model.eval().requires_grad_(False)
         with torch.enable_grad(), convolutions.matrix_convolutions():
             yield
@@ -80,6 +85,7 @@ def signed_taylor_scores(model: nn.Module, batches: Iterable, pool: int) -> Scor
     any scaling of its input, so that each batch's sum is zero but for rounding: what ranks the filters is noise.
     `batches` as in `taylor_scores`; the model is left as it was. Raises InputError without a batch.
     """
+    # Batch norm in training mode changes its running statistics: on a copy, then.
     model = copy.deepcopy(model)
     sums = {name: 0.0 for name in vgg.convolutions(model, pool)}
 
@@ -97,6 +103,7 @@ def signed_taylor_scores(model: nn.Module, batches: Iterable, pool: int) -> Scor
     examples = 0
     with _as_it_was(model, {module: watch(name) for name, module in vgg.convolutions(model, pool).items()}):
         for module in model.modules():
+            # Batch norm alone: it is what makes each batch's sum vanish.
             module.train(isinstance(module, nn.BatchNorm2d))
         for images, labels in batches:
             examples += len(labels)
@@ -119,6 +126,7 @@ def random_scores(model: nn.Module, pool: int, generator: torch.Generator) -> Sc
 
 
 def _unit_norm(scores):
+    # Gradients differ in scale from layer to layer, and the filters of all are ranked together.
     norm = scores.norm()
     return scores / norm if norm > 0 else scores
 
@@ -128,9 +136,11 @@ def select(scores: Scores, count: int, floor: int = FLOOR) -> dict[str, list[int
 
     Raises InputError when the floor forbids so many.
     """
+    # Without a floor a high ratio could empty a layer, and the network would be cut in two.
     room = {name: max(0, len(values) - floor) for name, values in scores.items()}
     if count > sum(room.values()):
         raise InputError(f"{count} filters cannot be removed: {floor} must stay in each layer.")
+    # Ties are broken by layer and index, so that two machines cut the same filters.
     ranked = sorted((score, name, index) for name, values in scores.items()
                     for index, score in enumerate(values.tolist()))
     chosen = {name: [] for name in scores}
@@ -158,12 +168,14 @@ def remove_filters(model: nn.Module, removed: Mapping[str, Iterable[int]]) -> nn
         kept = _kept(name, layers[name].out_channels, indices)
         position = int(name.split(".")[1])
         _slice(model.features[position], kept, 0, "weight", "bias")
+        # The mean and variance that batch norm keeps belong to channels too.
         _slice(model.features[position + 1], kept, 0, "weight", "bias", "running_mean", "running_var")
         model.features[position].out_channels = model.features[position + 1].num_features = len(kept)
         if name == names[-1]:
             _slice(model.classifier[1], kept, 1, "weight")  # the last map is 1×1: a channel is a column
             model.classifier[1].in_features = len(kept)
         else:
+            # The next convolution loses the inputs that no longer arrive.
             following = layers[names[names.index(name) + 1]]
             _slice(following, kept, 1, "weight")
             following.in_channels = len(kept)
@@ -184,5 +196,6 @@ def _slice(module, kept, dim, *names):
         old = getattr(module, name)
         if old is None:  # a convolution without bias
             continue
+        # A copy, not a view: a view would keep the whole old tensor in memory and in the file.
         new = old.detach().index_select(dim, kept.to(old.device)).clone()
         setattr(module, name, nn.Parameter(new, old.requires_grad) if isinstance(old, nn.Parameter) else new)

@@ -71,6 +71,7 @@ def load(profile: str, interactive: bool = False) -> pd.DataFrame:
         folder = places.interactive_folder(loaded, "")
         folders = [folder / name for name in _stored(folder)]
     else:  # a result that the study no longer lists is left out, and `stale` names it
+        # By name, so that the table's order does not follow the YAML's.
         names = sorted(item.name for item in study.runs(loaded))
         folders = [folder for folder in (places.folder_of(loaded, name) for name in names) if places.finished(folder)]
     rows = []
@@ -90,7 +91,9 @@ def load(profile: str, interactive: bool = False) -> pd.DataFrame:
 def _of_run(result: dict) -> dict:
     """What all rows of a run share."""
     origin = result["provenance"]
+    # Nested sections of the study (schedules) are no columns; the YAML has them.
     parameters = {key: value for key, value in result["parameters"].items() if not isinstance(value, dict)}
+    # A run was trained at one SNR and is evaluated at many: two columns.
     parameters["train_snr_db"] = parameters.pop("snr_db", None)
     right = {f"right_{name}": images for name, images in result.get("right", {}).items()}
     return {"run": result["name"], "step": result["step"], "scheme": PROPOSED, **parameters, **result["metrics"],
@@ -101,6 +104,7 @@ def _of_run(result: dict) -> dict:
 
 def baseline_accuracy(table: pd.DataFrame, column: str = "accuracy_clean") -> float:
     """Accuracy of the unpruned network without a channel, mean over seeds; NaN when it has not been trained."""
+    # One row a seed: step 1 has no evaluation over SNR.
     pretrained = table[table.step == "pretrain"]
     return pretrained[column].astype(float).mean() if len(pretrained) else float("nan")
 
@@ -122,12 +126,14 @@ def pending(profile: str, rerun_stale: bool = False, only: str | None = None) ->
     """The runs still to do, in order: unfinished ones of the asked figures and what they need upstream."""
     loaded = study.load(profile)
     listed = {item.name: item for item in study.runs(loaded)}
+    # Stale results are left alone unless asked for: an edit must not cost a day unasked.
     again = stale(profile)[0] if rerun_stale else ()
     wanted = set()
     for item in listed.values():
         asked = only is None or any(figure.startswith(only) for figure in item.figures)
         if asked and (item.name in again or not places.finished(places.folder_of(loaded, item.name))):
             wanted.add(item.name)
+    # What they need upstream whose weights are not there, although its result may be.
     wanted = wanted.union(*(places.needs(loaded, listed, name) for name in wanted))
     return [item for item in listed.values() if item.name in wanted]
 

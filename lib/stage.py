@@ -25,6 +25,7 @@ class Stage:
         self.seed = seed
         self.data = data.dataset(settings.data.name, settings.data.root)
         self.engine = engine(settings.precision, settings.cuda_graphs, settings.evaluation.batch_size)
+        # The statistics go to the device once; images follow batch by batch.
         self.data.mean = self.data.mean.to(self.engine.device)
         self.data.std = self.data.std.to(self.engine.device)
         memory.keep_memory()
@@ -33,7 +34,9 @@ class Stage:
 
     def rebuild(self, state: weights.State, channels: list[int], classes: int) -> nn.Module:
         """The network of these weights, with as many filters a layer as are left, in evaluation mode."""
+        # Step 4 stores network and link together, the steps before the network alone.
         state = weights.part(state, "network") or state
+        # Without the bias that a reading left out, there is none to load.
         network = vgg.vgg16_bn(classes, channels=channels, bias="features.0.bias" in state)
         network.load_state_dict(state)
         return self.engine.place(network).eval()
@@ -45,6 +48,7 @@ class Stage:
         `stage` names one of several trainings of a run, or of a pruning chain: each draws images, crops and noise of
         its own.
         """
+        # crc32, because Python's own hash of a text differs from process to process.
         seed = self.seed + zlib.crc32(stage.encode())
         return training.fit(model, inputs, targets, loss, schedule, seed=seed, engine=self.engine, **options)
 
@@ -57,5 +61,6 @@ def engine(precision: str, cuda_graphs: bool, batch_size: int) -> training.Engin
     bfloat16 = precision == "bfloat16"
     if not torch.cuda.is_available():
         return training.Engine(bfloat16=bfloat16 and convolutions.multiplies_bfloat16(), batch_size=batch_size)
+    # TensorFloat-32 for what remains in float32; autocast does the rest.
     torch.set_float32_matmul_precision("high")
     return training.Engine(torch.device("cuda"), bfloat16, cuda_graphs, batch_size)

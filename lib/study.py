@@ -27,14 +27,17 @@ def load(path: str | Path) -> Study:
     file = Path(path)
     if file.suffix not in (".yaml", ".yml"):
         file = ROOT / "params" / f"{path}.yaml"
+    # Not the file itself: a link in params/ keeps its own name.
     file = file.parent.resolve() / file.name
     settings = _read(file, path)
+    # A file elsewhere may not take the name, and with it the results, of a shipped profile.
     shipped = ROOT / "params" / f"{file.stem}.yaml"
     _check_name(settings, file, shipped)
     try:
         _check_runs(settings)
     except InputError as error:
         raise InputError(f"{file.name}: {error}") from error
+    # What the user would type to name this study again, for messages.
     settings._source = file.stem if file == shipped else str(file)
     return settings
 
@@ -48,6 +51,7 @@ def _read(file: Path, path: str | Path) -> Study:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{file} is not YAML: {' '.join(str(error).split())}.") from error
     except ValidationError as error:
+        # The commonest mistake in these files, and the schema alone would not explain it.
         hint = "; YAML reads 1e-3 as text, write 1.0e-3" if error.errors()[0]["type"] == "float_type" else ""
         raise InputError(f"{file.name}: {checks.first_error(error)}{hint}.") from error
 

@@ -54,13 +54,17 @@ def fit(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor | None, lo
     """
     model, inputs = engine.place(model), inputs.to(engine.device)
     targets = None if targets is None else targets.to(engine.device)
+    # quick and the tests take part of the training set an epoch, anew each time.
     images = min(schedule.images_per_epoch or len(inputs), len(inputs))
+    # A scheme that codes pictures on the CPU in its forward pass cannot be recorded.
     recorded = engine.cuda_graphs and all(getattr(module, "capturable", True) for module in model.modules())
     optimizer, rates = _optimizer(model, schedule, recorded)
     scheduler = _scheduler(optimizer, rates, schedule, -(-images // schedule.batch_size))
+    # Before the first batch, so that rates and momentum go on where they were.
     history = _resume(checkpoints.load(checkpoint, key, engine.device, report), model, optimizer, scheduler)
     if history:
         report(f"resumed after epoch {len(history)} of {schedule.epochs}")
+    # The loss stays on the device until an epoch ends: reading it each batch would stall a GPU.
     total = torch.zeros((), device=engine.device)
     step = _training_step(model, optimizer, inputs, targets, loss, prepare, augmented, engine, total,
                           schedule.clip_norm)
@@ -73,6 +77,8 @@ def fit(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor | None, lo
                      schedule.batch_size, total)
         mean = _finite(total, epoch, schedule) / images
         seconds = time.perf_counter() - start
+        # The curve has what evaluation says after each epoch; the last epoch is reported, never the
+        # best.
         history.append({"epoch": epoch + 1, "loss": mean, **(evaluate() if evaluate else {}),
                         "lr": float(scheduler.get_last_lr()[0]), "seconds": round(seconds, 2)})
         report(_in_words(history[-1], schedule.epochs, images / seconds))
@@ -87,16 +93,20 @@ def _training_step(model, optimizer, inputs, targets, loss, prepare, augmented, 
     def step(chosen, choices=None):
         batch = inputs[chosen]
         if augmented:
+            # Augmented as uint8, then normalised: the padding is black, not the mean colour.
             batch = data.augment(batch, choices)
         batch = prepare(batch)
+        # Step 3 restores what it is given: its target is the prepared batch.
         target = batch if targets is None else targets[chosen]
         with engine.autocast():
             value = loss(model(batch), target)
+        # To None, not zero: the next backward pass writes gradients and need not add.
         optimizer.zero_grad(set_to_none=True)
         value.backward()
         if clip_norm:
             nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
         optimizer.step()
+        # By its images, because the last batch of an epoch is smaller.
         total.add_(value.detach() * len(chosen))
 
     return step
@@ -104,6 +114,8 @@ def _training_step(model, optimizer, inputs, targets, loss, prepare, augmented, 
 
 def _draw(seed, epoch, available, images, augmented, device):
     """The images of an epoch in their order, and their crops and flips if they are augmented."""
+    # Seeded by epoch: a resumed run draws what an unbroken one would. The prime keeps the epochs of
+    # neighbouring seeds apart.
     generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
     torch.manual_seed(seed * 100_003 + epoch)  # the channel's noise
     drawn = [torch.randperm(available, generator=generator)[:images].to(device)]
@@ -116,12 +128,14 @@ def _train_epoch(step, scheduler, drawn, batch_size, total):
     """One pass over the drawn images; `total` becomes the sum of their losses."""
     total.zero_()
     for first in range(0, len(drawn[0]), batch_size):
+        # Sliced from what was drawn at once; no loader, because all images are in memory.
         step(*(part[first:first + batch_size] for part in drawn))
         scheduler.step()
 
 
 def _finite(total, epoch, schedule):
     """The sum of losses as a number, which must be one."""
+    # A diverged network predicts one class: better no result than that one.
     if not torch.isfinite(total):
         raise FloatingPointError(f"The training loss is not finite after epoch {epoch + 1} "
                                  f"(learning rate {schedule.lr}): training has diverged.")
@@ -140,7 +154,9 @@ def _optimizer(model, schedule, recorded=False):
     For a step that is recorded, the learning rates are tensors, which a scheduler changes in place.
     """
     exempt = {id(p) for module in model.modules() if isinstance(module, GDN) for p in module.parameters()}
+    # By identity: a parameter has no name here that tells where it belongs.
     link = {id(p) for p in model.link.parameters()} if schedule.link_lr else set()
+    # Step 3 freezes the device half.
     trainable = [p for p in model.parameters() if p.requires_grad]
     groups, rates = [], []
     for in_link, lr in ((False, schedule.lr), (True, schedule.link_lr)):
@@ -151,6 +167,7 @@ def _optimizer(model, schedule, recorded=False):
                 groups.append({"params": chosen, "weight_decay": weight_decay, "lr": rate})
                 rates.append(lr)
     if schedule.optimizer == "adam":
+        # Fused: one kernel for all parameters.
         return torch.optim.Adam(groups, schedule.lr, fused=True, capturable=recorded), rates
     return torch.optim.SGD(groups, schedule.lr, schedule.momentum, nesterov=schedule.nesterov, fused=True), rates
 
@@ -159,9 +176,12 @@ def _scheduler(optimizer, rates, schedule, batches):
     """What sets the rates before every batch; `batches` are those of an epoch."""
     rising = round(schedule.warm_up * batches)
     if schedule.decay == "one_cycle":
+        # One step more than batches: the scheduler steps once after the last of them. Momentum is
+        # not cycled, which the default would do.
         usual = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, rates, total_steps=max(2, schedule.epochs * batches - rising) + 1, cycle_momentum=False)
     else:
+        # In batches, because the rate may change within an epoch (one-cycle, warm-up).
         milestones = [epoch * batches - rising for epoch in schedule.milestones] if schedule.decay == "step" else []
         usual = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, schedule.gamma)
     if not rising:

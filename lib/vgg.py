@@ -14,6 +14,7 @@ class VGG(nn.Module):
 
     def __init__(self, channels: Sequence[int], num_classes: int, dropout: float = 0.0, bias: bool = True):
         super().__init__()
+        # One flat Sequential, in torchvision's order and names: a split is a slice of it.
         layers, inputs, rest = [], 3, iter(channels)
         for convolutions in BLOCKS:
             for _ in range(convolutions):
@@ -23,6 +24,7 @@ class VGG(nn.Module):
                 inputs = filters
             layers.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*layers)
+        # Sec. II-B gives the layers' sizes and says nothing of dropout; the fifth pooling leaves 1×1.
         self.classifier = nn.Sequential(
             nn.Flatten(), nn.Linear(channels[-1], 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(),
             nn.Linear(512, num_classes))
@@ -31,6 +33,8 @@ class VGG(nn.Module):
             self.classifier[2] = nn.Sequential(nn.ReLU(), nn.Dropout(dropout))
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
+                # He et al. (2015): fan-out for convolutions as in torchvision's VGG, fan-in for the
+                # linear layers.
                 mode = "fan_out" if isinstance(module, nn.Conv2d) else "fan_in"
                 nn.init.kaiming_normal_(module.weight, mode=mode)
                 if module.bias is not None:
@@ -64,6 +68,7 @@ def channels_at(model: VGG, pool: int) -> int:
 def split(model: VGG, pool: int) -> tuple[nn.Sequential, nn.Sequential]:
     """(device, edge) after pooling 1..5; both share the model's weights, and edge(device(x)) == model(x)."""
     end = split_index(model, pool)
+    # Slices of a Sequential share its modules: a step 4 on both halves trains the one network.
     return model.features[:end], nn.Sequential(*model.features[end:], model.classifier)
 
 

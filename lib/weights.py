@@ -22,11 +22,13 @@ def files(state: State, half: bool) -> dict[str, State]:
 
     Two, because a file that git keeps should stay small (15 MB each for the full network).
     """
+    # safetensors refuses tensors that share or stride memory.
     state = {name: value.detach().cpu().contiguous() for name, value in state.items()}
     if not half:
         return {"model.safetensors": state}
     state = rounded(state)
     shards = ({}, {})
+    # Largest first, each into the emptier shard; by name before, so that ties always fall alike.
     for name in sorted(sorted(state), key=lambda name: -state[name].numel()):
         smaller = min(shards, key=lambda shard: sum(value.numel() for value in shard.values()))
         smaller[name] = state[name]
@@ -43,6 +45,8 @@ def load(folder: Path) -> State:
     state = {}
     for file in sorted(Path(folder).glob("model*.safetensors")):
         state |= load_file(file)
+    # Half precision is for storage alone: the next step computes from the rounded values in
+    # float32.
     return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
 
 
