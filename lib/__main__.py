@@ -128,8 +128,18 @@ def snakemake(settings: study.Study, options: argparse.Namespace, report_only: b
 
 
 def report(options: argparse.Namespace) -> int:
-    """Make the figures, the claims and the page again from the results there are."""
-    return snakemake(study.load(options.names[0] if options.names else "quick"), options, report_only=True)
+    """Make the figures, the claims and the page again from the results there are.
+
+    README.md and docs/ say what gpu and quick say, so they follow when one of these is asked for.
+    """
+    settings = study.load(options.names[0] if options.names else "quick")
+    code = snakemake(settings, options, report_only=True)
+    if code == 0 and settings.source in ("gpu", "quick"):
+        from lib.pages import writing
+
+        for file in writing.refresh():
+            print(f"{file.relative_to(study.ROOT)} has new numbers", flush=True)
+    return code
 
 
 def verify(options: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from lib import study
 from lib.batch import places
 from lib.study import Run, Study
 
@@ -63,15 +64,20 @@ def enter(settings: Study, rows: Iterable[dict[str, str]]) -> None:
 def enter_run(settings: Study, item: Run) -> None:
     """Enter a run that has just finished."""
     known = read(settings)
+    if settings.pretrain_from is not None:  # step 1 lies in that study's folder, and in its manifest
+        known = {name: row for name, row in read(study.load(settings.pretrain_from)).items()
+                 if name.startswith("pretrain/")} | known
     upstream = [known[name]["digest"] for name in item.upstream if name in known]
     enter(settings, [{"name": item.name, "upstream": " ".join(upstream),
                       "digest": digest(places.folder_of(settings, item.name), upstream)}])
 
 
 def enter_tables(settings: Study) -> None:
-    """Enter the tables behind the figures, which have just been drawn."""
-    folder = places.folder_of(settings, "figures")
-    enter(settings, [{"name": f"figures/{path.name}", "digest": file_digest(path)} for path in folder.glob("*.csv")])
+    """Enter the tables behind the figures, which have just been drawn; one that is as before keeps its row."""
+    known = read(settings)
+    drawn = {f"figures/{path.name}": file_digest(path) for path in places.folder_of(settings, "figures").glob("*.csv")}
+    enter(settings, [{"name": name, "digest": digest} for name, digest in drawn.items()
+                     if known.get(name, {}).get("digest") != digest])
 
 
 def altered(settings: Study, listed: Iterable[Run]) -> list[str]:

@@ -55,12 +55,13 @@ def render(profile: str) -> str:
     if altered:  # a verdict must not rest on what somebody has changed
         verdicts = verdicts.assign(verdict="not judged", numbers="results were altered")
         verdicts["under earlier criteria"] = [[] for _ in verdicts.index]
+    criteria = judge.criteria_table(verdicts).drop(columns="judged by")
     shown = judge.for_reading(verdicts).assign(**{"rests on": verdicts["rests on"]})
     data = {"profile": settings.source.removeprefix(f"{study.ROOT}/"), "runs": cards}
     return environment.get_template("page.html.j2").render(
         settings=settings, cards=cards, figures=drawn, names=set(place), progress=results.progress(profile),
         verdicts=shown.to_dict("records"), explained=_emphasised(statistics.EXPLAINED),
-        altered=altered, profile=data["profile"],
+        altered=altered, criteria=criteria, profile=data["profile"],
         steps=tables.step_table(table), ablations=tables.ablation_table(table, settings),
         choices=choices.choices(settings, table), origins=_origins(cards),
         plotted=[card["name"] for card in cards if any(card["name"] in figure["runs"] for figure in drawn)],

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from lib import results, study
+from lib import results
 from lib.claims import points
 from lib.study import Study
 
@@ -72,16 +72,3 @@ def ablation_table(table: pd.DataFrame, settings: Study) -> pd.DataFrame:
         baseline = results.baseline_accuracy(table, f"accuracy_{half}_clean")
         over_snr[f"below, {half} half"] = baseline - at_its_snr[f"accuracy_{half}"].mean()
     return (100 * over_snr.astype(float)).rename_axis(columns=None).reset_index()
-
-
-def provenance_table(table: pd.DataFrame, settings: Study) -> pd.DataFrame:
-    """Where each run's numbers came from, and the command that computes it again."""
-    once = table.drop_duplicates("run")
-    # The command must work wherever the repository lies.
-    source = settings.source.removeprefix(f"{study.ROOT}/")
-    return pd.DataFrame({
-        "run": once.run, "seed": once.seed,
-        "commit": once.commit.astype(object).fillna("unknown").str[:8],  # unknown where there was no git
-        "uncommitted changes": once.uncommitted_changes.map({True: "yes", False: ""}).fillna("unknown"),
-        "device": once.device, "seconds": once.seconds, "hash": once.hash,
-        "recompute with": "python -m lib.run " + source + " " + once.run})

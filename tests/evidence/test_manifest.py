@@ -101,6 +101,26 @@ def test_a_digest_depends_on_those_upstream(workspace):
     assert manifest.digest(folder(MODEL), ["a"]) != manifest.digest(folder(MODEL), ["b"])
 
 
+def test_a_table_that_is_drawn_again_as_it_was_keeps_its_row(workspace):
+    settings = study.load("tiny")
+    old, new = (row | {"name": f"figures/{name}.csv", "commit": "of old"} for name, row in (
+        ("figure5", {"digest": manifest.file_digest(places.folder_of(settings, "figures/figure5.csv"))}),
+        ("figure3", {"digest": "another"})))
+    manifest.enter(settings, [old, new])
+    manifest.enter_tables(settings)
+    rows = manifest.read(settings)
+    assert [rows[f"figures/{name}.csv"]["commit"] for name in ("figure5", "figure3")] == ["of old", ""]
+
+
+def test_a_digest_depends_on_step_1_of_another_study_too(monkeypatch):
+    settings = study.load("readings")
+    item = next(item for item in study.runs(settings) if item.upstream == ["pretrain/s0"])
+    entered = []
+    monkeypatch.setattr(manifest, "enter", lambda settings, rows: entered.extend(rows))
+    manifest.enter_run(settings, item)
+    assert entered[0]["upstream"] == manifest.read(study.load("gpu"))["pretrain/s0"]["digest"]
+
+
 def test_a_computed_study_lists_all_its_runs(project):
     settings = study.load("tiny")
     assert set(runs()) <= set(manifest.read(settings)) and manifest.altered(settings, runs().values()) == []

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from lib import study
+from lib.claims import choices
 from lib.pages import numbers, writing
 
 # What a text may say without looking it up: parameters of the study, and numbers of the paper and of others.
@@ -141,6 +142,36 @@ def test_a_sentence_that_no_longer_fits_is_an_error():
     assert numbers.sure(True) == ""
     with pytest.raises(ValueError, match="no longer fits"):
         numbers.sure(False)
+
+
+def test_the_numbers_in_the_texts_of_the_choices_are_those_of_the_results(gpu):
+    """They stand in choices.yaml, because a page of another study says them too."""
+    effects = {choice: text["effect"] for part in choices.TEXTS.values() for choice, text in part.items()}
+    half = {"pool": 2, "ratio": 0.5, "seed": 0}
+    kept = {variant: gpu.clean(step="prune", variant=variant, **half) for variant in ("proposed", "magnitude", "random")}
+    lost = sorted(gpu.accuracy(variant="longer_step4", **point) - gpu.accuracy(**point) for point in (
+        {"pool": item.pool, "ratio": item.ratio, "bandwidth": item.bandwidth, "snr_db": item.snr_db, "seed": 0}
+        for item in gpu.settings.ablations if "longer_step4" in item.variants))
+    step_3, clean = gpu.runs[gpu.runs.step == "autoencoder"], gpu.clean(step="pretrain", seed=0)
+    model = {"pool": 2, "ratio": 0.5, "bandwidth": 2048}
+    matched, fixed = gpu.accuracy(snr_db=-5, **model), gpu.accuracy(snr_db=14.5, at=-5, **model)
+    with_header = gpu.runs[gpu.runs.symbols_with_header > gpu.runs.symbols]
+    header = (with_header.symbols_with_header - with_header.symbols).groupby(with_header.scheme).agg(["min", "max"])
+    assert (header["max"] - header["min"] <= 1).all()  # it never changes, but each count is rounded
+    readings = numbers.Numbers("readings")
+    link = {variant: readings.accuracy(pool=5, ratio=0, bandwidth=8, snr_db=14.5, variant=variant)
+            for variant in ("proposed", "link_lr_1em3")}
+    for choice, said in {
+            "pretrain": f"ends at {clean:.1f} %",
+            "Taylor scores": "Taylor {proposed:.1f}, magnitude {magnitude:.1f}, random {random:.1f} %".format(**kept),
+            "autoencoder": f"in {len(gpu.rising(0.03))} of {len(step_3)} runs",
+            "end to end": f"lose {lost[0]:.1f} to {lost[-2]:.1f} points at {len(lost) - 1} points of gpu, "
+                          f"and {lost[-1]:.0f} with 8 symbols",
+            "rate of the link in step 4": f"{link['link_lr_1em3']:.1f} % instead of {link['proposed']:.1f} %",
+            "SNR of training": f"{matched:.0f} % (matched) against {fixed:.0f} % (fixed)",
+            "JPEG: header": f"by {header['max']['JPEG']:,.0f} symbols",
+            "BottleNet: codec": f"by {header['max']['BottleNet']:,.0f} symbols"}.items():
+        assert said.replace("six", "6") in effects[choice].replace("six", "6"), choice
 
 
 def typed(text):

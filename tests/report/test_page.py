@@ -89,6 +89,22 @@ def test_verdicts_are_those_of_the_claims(text):
     assert found == list(zip(judged.claim, judged.verdict, strict=True)) and len(found) == 9
 
 
+def test_each_dated_criterion_stands_with_its_verdict(text):
+    table = text[text.index("When each criterion was written"):text.index('<section id="figure3"')]
+    written = judge.criteria_table(judge.judge(results.load("quick"), study.load("quick")))
+    assert table.count("<tr>") == len(written)
+    assert set(written.date) == set(re.findall(r"<td>(2026-\d\d-\d\d)</td>", table))
+
+
+def test_a_study_of_ones_own_is_named_as_its_commands_need_it(tmp_path, monkeypatch):
+    (tmp_path / "params").mkdir()
+    file = tmp_path / "mine.yaml"
+    file.write_text((study.ROOT / "params" / "quick.yaml").read_text().replace("name: quick", "name: mine"))
+    monkeypatch.setattr(study, "ROOT", tmp_path)
+    shown = page.render(str(file))
+    assert json.loads(re.search(r'id="data">(.*?)</script>', shown, re.S)[1])["profile"] == "mine.yaml"
+
+
 def test_every_link_leads_somewhere(read, data):
     folder = study.ROOT / "outputs" / "quick" / "report"
     places = {*read.all("section", "id"), *read.all("details", "id"), *(card["name"] for card in data["runs"])}

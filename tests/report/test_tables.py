@@ -1,13 +1,11 @@
 """The report's tables, on whatever has been measured so far."""
 
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from lib import results, study
 from lib.claims import points
-from lib.evidence import provenance
 from lib.report import tables
 from stored import FOUR_A, PRETRAINED, models, store, stored_study, with_baseline
 
@@ -33,44 +31,6 @@ def test_where_nothing_is_measured_tables_are_empty(root, stage, part):
     for name, metrics, parameters in STAGES[stage]:
         store(root, name, metrics, **parameters)
     assert len(part(results.load("desk"), study.load("desk"))) == 0
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_the_origin_of_every_run_is_shown(root, stage):
-    for name, metrics, parameters in STAGES[stage]:
-        store(root, name, metrics, **parameters)
-    table = tables.provenance_table(results.load("desk"), study.load("desk"))
-    assert table["run"].tolist() == [name for name, _, _ in STAGES[stage]]
-
-
-def test_a_run_can_be_computed_again_by_the_command_beside_it(root):
-    rows = tables.provenance_table(stored_study(root), study.load("desk")).set_index("run")
-    assert rows["recompute with"]["prune/pool2-r0.50-s0"] == "python -m lib.run desk prune/pool2-r0.50-s0"
-    assert rows.commit["prune/pool2-r0.50-s0"] == "01234567"
-
-
-def test_without_git_a_run_has_no_commit_and_the_report_says_unknown(root, monkeypatch):
-    store(root, "pretrain/s0", {}, seed=0)
-    monkeypatch.setenv("PATH", str(root))  # no git there
-    origin = provenance.origin()
-    assert (origin["commit"], origin["uncommitted_changes"]) == (None, None)
-    table = results.load("desk")
-    rows = tables.provenance_table(pd.concat([table, table.assign(run="other", **origin)]),
-                                    study.load("desk")).set_index("run")
-    assert rows.loc["other", ["commit", "uncommitted changes"]].tolist() == ["unknown", "unknown"]
-    assert rows.commit["pretrain/s0"] == "01234567"
-
-
-@pytest.mark.parametrize("file, source", [
-    ("params/mine.yaml", "mine"), ("mine.yaml", "mine.yaml"), ("../mine.yaml", "{root}/mine.yaml")])
-def test_it_names_a_studys_own_file(root, monkeypatch, file, source):
-    table, desk = stored_study(root), (study.ROOT / "params" / "desk.yaml").read_text()
-    (root / "project" / "params").mkdir(parents=True)
-    monkeypatch.setattr(study, "ROOT", root / "project")
-    monkeypatch.chdir(root / "project")
-    Path(file).write_text(desk.replace("name: desk", "name: mine"))
-    rows = tables.provenance_table(table, study.load(file))
-    assert rows["recompute with"][0] == f"python -m lib.run {source.format(root=root)} " + rows["run"][0]
 
 
 # Accuracies
