@@ -10,6 +10,8 @@ usage() {
 ./run_all.sh test [...]       run the tests; arguments go to pytest: -m "not slow" is the shorter loop
 ./run_all.sh status PROFILE   say how far a study is: done, stale, broken off, left, and how long that takes
 ./run_all.sh verify [PROFILE] say which results no longer fit the code or are not what was stored; exit code 1 if any
+./run_all.sh choose PROFILE [--snr DB] [--macs N] [--symbols N] [--drop POINTS]
+                              the best measured models within limits of device, channel and accuracy
 ./run_all.sh recheck PROFILE RUN [--upstream] | recheck PROFILE --sample N
                               compute finished runs again in a folder of their own, and compare
 ./run_all.sh prove COMMIT     whether today's code and a commit's give the same numbers, to the bit
@@ -49,6 +51,15 @@ make_venv() {
     "$python" -m pip install torch --constraint requirements.txt
 }
 
+# Notebooks count as unchanged whatever outputs JupyterLab has saved in them: git looks at them through this filter,
+# which .gitattributes names. Only in a clone of this project, not where it lies inside another repository.
+strip_outputs() {
+    local filter="'$python' -m nbstripout --extra-keys 'metadata.papermill cell.metadata.papermill cell.metadata.execution'"
+    if [[ $(git rev-parse --show-toplevel 2>/dev/null) -ef . && $(git config filter.nbstripout.clean) != "$filter" ]]; then
+        git config --local filter.nbstripout.clean "$filter"
+    fi
+}
+
 setup() (
     if command -v flock >/dev/null; then # two calls at once: the second waits, then finds it made
         exec 9<requirements.lock
@@ -78,6 +89,7 @@ if [[ ${1:-} == setup && $# -gt 1 ]]; then
     exit 2
 fi
 ready || setup >&2
+strip_outputs
 case ${1:-quick} in
     setup) ;;
     test) exec "$python" -m pytest "${@:2}" ;;

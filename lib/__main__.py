@@ -12,7 +12,7 @@ from lib.batch import checks, estimate, places
 from lib.evidence import manifest, provenance
 from lib.execution import processes
 
-FLAGS = ("jobs", "only", "dry_run", "rerun_stale", "upstream", "sample")
+FLAGS = ("jobs", "only", "dry_run", "rerun_stale", "upstream", "sample", "snr", "macs", "symbols", "drop")
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ def main(arguments: list[str]) -> int:
     options = parse(arguments)
     command = COMMANDS.get(options.what, Command(compute, range(0, 1), ("jobs", "only", "dry_run", "rerun_stale")))
     for flag in FLAGS:
-        if getattr(options, flag) and flag not in command.flags:
+        given = getattr(options, flag) is not None and getattr(options, flag) is not False  # 0 is given
+        if given and flag not in command.flags:
             raise InputError(f"{options.what} does not take --{flag.replace('_', '-')}.")
     if len(options.names) not in command.names:
         if options.what not in COMMANDS:
@@ -50,6 +51,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--rerun-stale", action="store_true", help="compute stale results again")
     parser.add_argument("--upstream", action="store_true", help="recheck: compute all upstream runs again too")
     parser.add_argument("--sample", type=int, metavar="N", help="recheck: N finished runs, drawn at random")
+    parser.add_argument("--snr", type=float, metavar="DB", help="choose: the channel's SNR, 14.5 dB if not given")
+    parser.add_argument("--macs", type=float, metavar="N", help="choose: multiply-accumulates that the device has")
+    parser.add_argument("--symbols", type=float, metavar="N", help="choose: real symbols an image that the channel has")
+    parser.add_argument("--drop", type=float, metavar="POINTS",
+                        help="choose: how far below the baseline the accuracy may be, 2 points if not given")
     options = parser.parse_intermixed_args(arguments)
     for flag in ("jobs", "sample"):
         if getattr(options, flag) is not None and getattr(options, flag) < 1:
@@ -195,6 +201,18 @@ def recheck(options: argparse.Namespace) -> int:
     return recheck.main(profile, names or recheck.sample(profile, options.sample), options.upstream)
 
 
+def choose(options: argparse.Namespace) -> int:
+    """Print the best measured models within limits."""
+    from lib import choose
+    from lib.lessons import choice
+
+    table = results.load(options.names[0])
+    models = choose.choose(table, 14.5 if options.snr is None else options.snr, options.macs, options.symbols,
+                           0.02 if options.drop is None else options.drop / 100)
+    print(choice.readable(models).to_string(index=False))
+    return 0
+
+
 def prove(options: argparse.Namespace) -> int:
     """Whether today's code and that of a commit give the same numbers."""
     from lib.evidence import prove
@@ -210,9 +228,11 @@ def bench(options: argparse.Namespace) -> int:
 
 
 USAGE = {"verify": "verify [PROFILE]", "recheck": "recheck PROFILE RUN [--upstream] or recheck PROFILE --sample N",
+         "choose": "choose PROFILE [--snr DB] [--macs N] [--symbols N] [--drop POINTS]",
          "prove": "prove COMMIT", "status": "status PROFILE", "report": "report [PROFILE]", "bench": "bench"}
 COMMANDS = {
     "verify": Command(verify, range(0, 2)), "recheck": Command(recheck, range(1, 3), ("upstream", "sample")),
+    "choose": Command(choose, range(1, 2), ("snr", "macs", "symbols", "drop")),
     "prove": Command(prove, range(1, 2)), "status": Command(status, range(1, 2)),
     "report": Command(report, range(0, 2), ("jobs",)), "bench": Command(bench, range(0, 1))}
 

@@ -12,9 +12,9 @@ from torch import nn
 
 from lib import InputError, checkpoint, geometry, study, vgg, weights
 from lib.batch import checks, places
-from lib.batch.places import OUTPUT, find, interactive_folder, read_result, write_json
+from lib.batch.places import OUTPUT, read_result, write_json
 from lib.evidence import fingerprint, provenance
-from lib.execution import atomic, processes
+from lib.execution import by_hand
 from lib.schedule import Schedule
 from lib.stage import Stage
 
@@ -25,17 +25,24 @@ class Job(Stage):
     What it does to numbers stands in `Stage`, whose code is part of a run's hash; here is where things lie.
     """
 
-    def __init__(self, item: study.Run, settings: study.Study, folder: Path):
+    def __init__(self, item: study.Run, settings: study.Study, folder: Path,
+                 session: by_hand.Session | None = None, interactive: bool = False):
+        self.session, self.interactive = session or by_hand.Session(), interactive
         self.run, self.study, self.folder = item, study.settings_for(settings, item.parameters), Path(folder)
         self.started, self.origin = datetime.now(UTC), provenance.origin()
         super().__init__(settings, item.parameters["seed"], settings.threads_of(item.step))
-        self.made_by = fingerprint.origin(settings, item, [fingerprint.stored(read_result(find(self.study, name)))
+        self.made_by = fingerprint.origin(settings, item, [fingerprint.stored(read_result(self.find(name)))
                                                            for name in item.upstream])
         self.folder.mkdir(parents=True, exist_ok=True)
 
+    def find(self, name: str, weights: bool = True) -> Path | None:
+        """The folder of a run that this one starts from."""
+        return places.find(self.study, name, weights, self.interactive)
+
     def upstream(self) -> tuple[weights.State, dict]:
         """The weights and the result of the run before this one."""
-        folder = find(self.study, self.run.upstream[0])
+        self.session.check()
+        folder = self.find(self.run.upstream[0])
         places.check_weights(folder)
         return weights.load(folder), read_result(folder)
 
@@ -51,17 +58,21 @@ class Job(Stage):
 
     def baseline(self) -> float:
         """Accuracy of the pretrained net without a channel, of this run's seed."""
+        self.session.check()
         name = study.name("pretrain", seed=self.seed)
-        return read_result(find(self.study, name, weights=False))["metrics"]["accuracy_clean"]
+        return read_result(self.find(name, weights=False))["metrics"]["accuracy_clean"]
 
     def fit(self, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor | None, loss: Callable,
             schedule: Schedule, stage: str = "", **options: Any) -> pd.DataFrame:
         """`Stage.fit` with a checkpoint in this run's folder.
 
         A checkpoint is of one code, one set of parameters, the upstream weights it began with, and one engine: with
-        any other, training starts anew.
+        any other, training starts anew. By hand, `lib.execution.by_hand` says what else happens.
         """
-        return super().fit(model, inputs, targets, loss, schedule, stage, key=self.key(stage), report=self.say,
+        self.session.check()
+        self.session.begin(model, stage)
+        return super().fit(model, inputs, targets, loss, schedule, stage, key=self.key(stage),
+                           report=self.session.report(f"{self.run.step}{stage}", schedule.epochs),
                            checkpoint=self.folder / f"checkpoint{stage}.pt", **options)
 
     def key(self, stage: str) -> str:
@@ -76,7 +87,7 @@ class Job(Stage):
         same network. The random numbers of `generator` go on where they were, too.
         """
         path, key = self.folder / f"checkpoint{stage}-network.pt", self.key(f"{stage}-network")
-        stored = checkpoint.load(path, key, torch.device("cpu"), self.say)
+        stored = checkpoint.load(path, key, torch.device("cpu"), by_hand.say)
         if stored is None:
             network = prune()
             checkpoint.save(path, key, {"model": network.state_dict(), "channels": vgg.channels(network),
@@ -87,12 +98,7 @@ class Job(Stage):
 
     def upstream_weights(self) -> dict:
         """{upstream run: {file: SHA-256 of its weights}}."""
-        return {name: read_result(find(self.study, name)).get("weights") for name in self.run.upstream}
-
-    @staticmethod
-    def say(line: str) -> None:
-        """Print at once, so that progress shows while the notebook runs."""
-        print(line, flush=True)
+        return {name: read_result(self.find(name)).get("weights") for name in self.run.upstream}
 
     def finish(self, metrics: dict, *, history: pd.DataFrame | None = None, evaluation: pd.DataFrame | None = None,
                weights: weights.State | None = None, channels: list[int] | None = None,
@@ -103,8 +109,9 @@ class Job(Stage):
 
         Under papermill the result waits for the notebook to end; by hand it is final at once, and checkpoints go.
         """
-        by_hand = OUTPUT not in os.environ
-        ending = "" if by_hand else places.UNFINISHED
+        self.session.check()
+        interactive = OUTPUT not in os.environ
+        ending = "" if interactive else places.UNFINISHED
         if weights is not None:
             self.save(weights, half, ending)
         if history is not None:
@@ -118,7 +125,7 @@ class Job(Stage):
             **({} if weights is None else {"weights": places.weight_files(self.folder, ending)}),
             "provenance": provenance.record(self, 0 if history is None else history.seconds.sum())}
         write_json(self.folder / f"result.json{ending}", result)
-        if by_hand:
+        if interactive:
             for left in self.folder.glob("checkpoint*.pt"):
                 left.unlink()
         return pd.Series(metrics, name=self.run.name).to_frame()
@@ -129,12 +136,14 @@ class Job(Stage):
             places.replace(self.folder / f"{name}{ending}", lambda path, part=part: weights.save(path, part))
 
 
-def start(step: str, profile: str = "quick", **parameters: Any) -> Job:
+def start(step: str, profile: str = "quick", interactive: bool = False, **parameters: Any) -> Job:
     """Begin a run in a notebook; the parameters tell it from other runs of its step.
 
     By hand, a missing run upstream is computed first at a small study, under outputs/interactive/, and of a
-    large one the command that computes it is named.
+    large one the command that computes it is named. With `interactive`, of two runs upstream the one that was
+    computed by hand is taken, else the study's.
     """
+    session = by_hand.Session({"study": profile, **parameters}) if OUTPUT not in os.environ else None
     settings, parameters = study.load(profile), checks.run_parameters(step, parameters)
     checks.check_point(settings, parameters)
     item, listed = describe(settings, step, parameters)
@@ -142,22 +151,11 @@ def start(step: str, profile: str = "quick", **parameters: Any) -> Job:
         if not os.environ[OUTPUT].endswith(item.name):
             raise InputError(f"The notebook's parameters say {item.name}, and its folder is {os.environ[OUTPUT]}.")
         return Job(item, settings, os.environ[OUTPUT])
+    missing = study.needs(listed, item.name, lambda name: places.find(settings, name)) - {item.name}
     today = fingerprint.expected(settings, listed.values())
-    for name in item.upstream:
-        folder = find(settings, name)
-        if folder and fingerprint.differences(places.read_result(folder), today[name]):
-            print(f"{folder.relative_to(study.ROOT)}, which this run starts from, no longer fits the parameters or "
-                  "code; without that folder it is computed again", flush=True)
-    missing = study.needs(listed, item.name, lambda name: find(settings, name)) - {item.name}
-    for name in sorted(missing, key=list(listed).index):
-        if settings.data.name != "mini":
-            raise InputError(f"{name} has not been computed: ./run_all.sh {settings.source} computes it "
-                             f"(or python -m lib.run {settings.source} {name}).")
-        print(f"{name} is computed first", flush=True)
-        folder = interactive_folder(settings, name)
-        if processes.run(settings, name, atomic.execute, listed[name], folder):
-            raise InputError(f"{name} has failed, which this run starts from: what it said stands above.")
-    return Job(item, settings, interactive_folder(settings, item.name))
+    by_hand.describe_upstream(settings, item, today, interactive)
+    by_hand.provide(settings, listed, sorted(missing, key=list(listed).index))
+    return Job(item, settings, places.interactive_folder(settings, item.name), session, interactive)
 
 
 def describe(settings: study.Study, step: str, parameters: study.Point) -> tuple[study.Run, dict[str, study.Run]]:
@@ -165,11 +163,10 @@ def describe(settings: study.Study, step: str, parameters: study.Point) -> tuple
     if step == "baselines" and settings.baselines is None:
         raise InputError(f"The study {settings.name} has no section baselines, which says how other schemes are "
                          "trained.")
-    extra = []
-    others = [parameters] if step == "baselines" else []
-    if step in ("prune", "autoencoder", "end_to_end"):
-        extra = [{"bandwidth": geometry.SYMBOLS_PER_CHANNEL[parameters["pool"]], "snr_db": 14.5, "variant": "proposed",
-                  **parameters}]
+    others, extra = [parameters] if step == "baselines" else [], []
+    if step != "baselines":  # a model to list, of which step 1 needs no more than its seed
+        point = {"pool": 2, "ratio": 0.0, "snr_db": 14.5, "variant": "proposed", **parameters}
+        extra = [{"bandwidth": geometry.SYMBOLS_PER_CHANNEL[point["pool"]], **point}]
     listed = {run.name: run for run in study.runs(settings, extra, others)}
     name = study.name(step, **parameters)
     if name not in listed:

@@ -9,6 +9,7 @@ from lib import InputError
 from lib.batch import checks
 from lib.batch.parameters import Study
 from lib.batch.runs import FIGURES, NOTEBOOKS, REPORT, Point, Run, name, needs, resolved, runs, settings_for
+from lib.execution import kernel
 
 # Other code speaks of a study through this module; what lib/batch/runs.py defines is offered here too.
 __all__ = ["FIGURES", "NOTEBOOKS", "REPORT", "ROOT", "Point", "Run", "Study", "load", "name", "needs", "resolved",
@@ -16,6 +17,7 @@ __all__ = ["FIGURES", "NOTEBOOKS", "REPORT", "ROOT", "Point", "Run", "Study", "l
 
 ROOT = Path(__file__).resolve().parent.parent
 RESERVED = ("bench", "interactive")  # folders of outputs/ that are no study's
+kernel.show_sentences()
 YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C: ten times as fast, where it was built
 
 
@@ -24,6 +26,7 @@ def load(path: str | Path) -> Study:
 
     Raises InputError, in one sentence, for what is missing, unknown, of the wrong type or impossible.
     """
+    kernel.check_injected()
     file = Path(path)
     if file.suffix not in (".yaml", ".yml"):
         file = ROOT / "params" / f"{path}.yaml"
@@ -47,7 +50,9 @@ def _read(file: Path, path: str | Path) -> Study:
     try:
         return Study.model_validate(yaml.load(file.read_text(), YAML_LOADER))
     except OSError as error:
-        raise InputError(f"There is no study {str(path)!r}: {file} cannot be read.") from error
+        known = ", ".join(sorted(shipped.stem for shipped in (ROOT / "params").glob("*.yaml")))
+        raise InputError(f"There is no study {str(path)!r}: {file} cannot be read; in params/ there are {known}."
+                         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{file} is not YAML: {' '.join(str(error).split())}.") from error
     except ValidationError as error:

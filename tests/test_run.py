@@ -482,7 +482,8 @@ def test_before_new_weights_the_earlier_result_goes(tmp_path, monkeypatch):
 
 def test_by_hand_a_large_study_names_the_command_that_computes_what_is_missing(empty, monkeypatch):
     calls = recorded(monkeypatch)
-    with pytest.raises(InputError, match=r"\./run_all\.sh desk .*python -m lib\.run desk pretrain/s0"):
+    with pytest.raises(InputError, match=r"prune/pool2-r0\.25-s0 has not been computed: python -m lib\.run desk "
+                                         r"prune/pool2-r0\.25-s0 makes it, in about [\d.]+ (min|hours).*run_all\.sh"):
         job.start("prune", "desk", pool=2, ratio=0.5, seed=0, variant="proposed")
     assert calls == [] and not (empty / "outputs").exists()
 

@@ -49,13 +49,17 @@ def needs(settings: Study, listed: Mapping[str, Run], target: str) -> set[str]:
     return study.needs(listed, target, lambda name: finished(folder_of(settings, name), weights=True))
 
 
-def find(settings: Study, name: str, weights: bool = True) -> Path | None:
-    """The folder of a finished run (with weights): of the study, else (by hand) interactive; None if neither."""
+def find(settings: Study, name: str, weights: bool = True, interactive: bool = False) -> Path | None:
+    """The folder of a finished run (with weights): of the study, else (by hand) interactive; None if neither.
+
+    With `interactive` the one that was computed by hand comes first.
+    """
     folders = [folder_of(settings, name)]
     # A run of the study itself never rests on what somebody computed by hand.
     if "interactive" in os.environ.get(OUTPUT, "interactive"):
         folders.append(interactive_folder(settings, name))
-    return next((folder for folder in folders if finished(folder, weights)), None)
+    order = reversed(folders) if interactive else folders
+    return next((folder for folder in order if finished(folder, weights)), None)
 
 
 def read_result(folder: str | Path) -> dict[str, Any]:

@@ -18,14 +18,13 @@ from multiprocessing import connection, forkserver
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from lib import InputError, study
+from lib import SPINCOUNT, InputError, study
 
 CONTEXT = multiprocessing.get_context("forkserver")
 ENVIRONMENT = {
     # No threads before the fork; a run sets the number of its own (`torch.set_num_threads`).
     "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
-    # Threads that spin for long while they wait cost a busy machine ten times, not at all half the speed of one.
-    "GOMP_SPINCOUNT": "1000",
+    "GOMP_SPINCOUNT": SPINCOUNT,
     "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
 RUNNING = set()  # processes that have been started and not joined
 # Starting a process looks after all others, and of two threads that ask after the same one, one would read nothing and

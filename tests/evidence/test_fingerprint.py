@@ -56,7 +56,7 @@ def find(pattern):
     (r"^def learning_curve", "def learning_curve(", "ANOTHER = 1\n\n\ndef learning_curve("),
     (r"^def capacity", "def capacity(", "def unused():\n    return 1\n\n\ndef capacity("),
     (r"^class Job", "result.json{ending}", "result.json{ending}" + " " * 0),
-    (r"^class Job", "Print at once", "Print soon"),
+    (r"^def say", "Print at once", "Print soon"),
     (r"^PAPER_HALF", "156e6", "157e6")])
 def test_what_makes_no_number_leaves_every_hash(tree, pattern, old, new):
     before = tree.hashes()
