@@ -72,7 +72,7 @@ class Job(Stage):
         self.session.check()
         self.session.begin(model, stage)
         return super().fit(model, inputs, targets, loss, schedule, stage, key=self.key(stage),
-                           report=self.session.report(f"{self.run.step}{stage}", schedule.epochs),
+                           report=self.session.report(f"{self.run.step}{stage}", schedule),
                            checkpoint=self.folder / f"checkpoint{stage}.pt", **options)
 
     def key(self, stage: str) -> str:

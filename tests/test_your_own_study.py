@@ -13,9 +13,9 @@ from helpers import TINY, wait_for
 from lib import study
 
 PAGE = (study.ROOT / "docs" / "your-own-study.md").read_text()
-CHANGES = re.search(r"```yaml\n(.*?)```", PAGE, re.S)[1]
-FIGURE = re.search(r"```python\n(.*?)```", PAGE, re.S)[1]
-COMMANDS = [line for block in re.findall(r"```\n(.*?)```", PAGE, re.S) for line in block.splitlines() if line]
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.M | re.S)
+[CHANGES], [FIGURE] = ([text for kind, text in BLOCKS if kind == language] for language in ("yaml", "python"))
+COMMANDS = [line for kind, text in BLOCKS if not kind for line in text.splitlines()]
 
 
 def test_the_changed_lines_are_lines_of_quick_and_make_a_valid_study(tmp_path):
@@ -36,8 +36,8 @@ def changed(text):
 
 
 @pytest.mark.slow
-def test_the_commands_compute_resume_and_compare(workspace, tmp_path):
-    """In a copy of the project: `tiny` stands for quick and gpu, with fewer images an epoch, of which one is slow."""
+def test_the_commands_compute_resume_and_compare(workspace):
+    """In a copy of the project, where `tiny` stands for quick and gpu."""
     assert [command.split()[0] for command in COMMANDS] == ["cp", *["./run_all.sh"] * 3]
     file = workspace / "my-study.yaml"
     settings = yaml.safe_load(changed(TINY))

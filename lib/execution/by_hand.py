@@ -11,6 +11,7 @@ from lib import InputError, study
 from lib.batch import estimate, places
 from lib.evidence import fingerprint, provenance
 from lib.execution import atomic, kernel, processes
+from lib.schedule import Schedule
 
 EPOCH = re.compile(r"(?:epoch|resumed after epoch) (\d+)(?:/| of )\d+(?:: (loss \S+), .*?([^,]*images/s))?")
 
@@ -98,9 +99,9 @@ class Session:
         else:
             self.begun[stage] = model, {name: value.clone() for name, value in model.state_dict().items()}
 
-    def report(self, name: str, epochs: int) -> Callable[[str], None]:
+    def report(self, name: str, schedule: Schedule) -> Callable[[str], None]:
         """What takes the lines of a training: a bar where somebody watches, else each is printed."""
-        return Bar(name, epochs) if self.shell and kernel.watched() else say
+        return Bar(name, schedule.epochs) if self.shell and kernel.watched() else say
 
 
 def say(line: str) -> None:
