@@ -30,6 +30,11 @@ def tagged(path):
     return [number for number, cell in enumerate(cells(path)) if "parameters" in cell["metadata"].get("tags", [])]
 
 
+def assigned(node):
+    """The name that an assignment sets, with a type beside it or without one."""
+    return (node.target if isinstance(node, ast.AnnAssign) else node.targets[0]).id
+
+
 every_notebook = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 
 
@@ -74,7 +79,7 @@ def test_one_parameters_cell_and_it_comes_first(path):
 @every_notebook
 def test_the_parameters_are_plain_values(path):
     tree = ast.parse("".join(cells(path)[0]["source"]))
-    values = {node.targets[0].id: ast.literal_eval(node.value) for node in tree.body}
+    values = {assigned(node): ast.literal_eval(node.value) for node in tree.body}
     assert values["study"] == "quick"
     assert all(value is None or isinstance(value, str | int | float) for value in values.values())
 
@@ -83,7 +88,7 @@ def test_the_parameters_are_plain_values(path):
 def test_the_parameters_are_those_that_a_run_gives(step, notebook):
     path = study.ROOT / "notebooks" / f"{notebook}.ipynb"
     tree = ast.parse("".join(cells(path)[0]["source"]))
-    names = {node.targets[0].id for node in tree.body} - {"study"}
+    names = {assigned(node) for node in tree.body} - {"study"}
     for item in study.runs(study.load("paper")):
         if item.step == step:
             assert set(item.parameters) == names, f"papermill would only warn about {item.name}"

@@ -15,7 +15,8 @@ for module in ("torch._dynamo",  # what the first optimizer of a process imports
                "matplotlib_inline.backend_inline",
                "lib.execution.atomic", "lib.execution.notebook", "lib.job", "lib.pruning", "lib.evaluation",
                "lib.schemes.measure", "lib.results", "lib.claims.judge", "lib.claims.choices",
-               "lib.report.figures", "lib.report.paper_figures", "lib.report.tables"):
+               "lib.report.figures", "lib.report.paper_figures", "lib.report.tables", "lib.report.system",
+               "lib.lessons.drawing"):
     importlib.import_module(module)
 
 import torch  # noqa: E402

@@ -10,6 +10,7 @@ import torch
 from IPython.display import HTML, Image, display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from lib import channel, geometry
 from lib.batch import places
@@ -66,6 +67,7 @@ def learning_curve(history: pd.DataFrame, title: str) -> None:
     axis = sns.lineplot(history, x="epoch", y="loss", color=COLORS[0], marker="o",
                         ax=plt.subplots(figsize=(4.6, 2.8))[1])
     axis.set(ylabel="training loss", title=title)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     if "test_accuracy" in history:
         right = axis.twinx()
         sns.lineplot(x=history.epoch, y=100 * history.test_accuracy, color=COLORS[1], marker="s", ax=right)

@@ -79,7 +79,7 @@ def test_prose_and_the_parameters_cell_leave_every_hash(tree):
     before = tree.hashes()
     tree.edit("notebooks/04_end_to_end.ipynb", "# Step 4", "# The fourth step")
     tree.edit("notebooks/04_end_to_end.ipynb", "images = job.data", "images = job.data  # all of them")
-    tree.edit("notebooks/04_end_to_end.ipynb", "seed = 0", "seed = 7")
+    tree.edit("notebooks/04_end_to_end.ipynb", "seed: int = 0", "seed: int = 7")
     assert tree.hashes() == before
 
 
