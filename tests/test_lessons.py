@@ -14,6 +14,7 @@ import torch
 
 from helpers import NAMES, folder
 from lib import checkpoint, codec, evaluation, flops, geometry, pruning, study, torchvision_ops, training, vgg
+from lib.batch import places
 from lib.lessons import drawing, measures
 from lib.report import system
 from lib.stage import Stage
@@ -198,7 +199,9 @@ def store(root, name, metrics, upstream=(), **parameters):
 
 def a_job(name, upstream=(), **parameters):
     run = types.SimpleNamespace(name=name, upstream=list(upstream), parameters={"snr_db": 14.5, **parameters})
-    return types.SimpleNamespace(run=run, study=study.load("quick"), seed=0)
+    settings = study.load("quick")
+    return types.SimpleNamespace(run=run, study=settings, seed=0,
+                                 find=lambda name, weights=True: places.find(settings, name, weights))
 
 
 def test_the_four_steps_are_those_that_led_to_the_run(root):

@@ -124,7 +124,7 @@ def four_steps(job: Any, clean: float, at_snr: float) -> pd.DataFrame:
     upstream = job.run.upstream
     while upstream:
         # as the run itself found it, or, where the weights have gone since, what is left
-        folder = places.find(job.study, upstream[0]) or places.find(job.study, upstream[0], weights=False)
+        folder = job.find(upstream[0]) or job.find(upstream[0], weights=False)
         result = places.read_result(folder)
         name = names[result["step"]]
         if result["step"] == "prune":  # there may be several, each a stop on the way to a higher ratio
@@ -171,7 +171,7 @@ def schemes(job: Any, metrics: Mapping[str, Any]) -> pd.DataFrame:
             found.setdefault(result["name"], (result["parameters"]["pool"], result["metrics"]))
     for bandwidth in five.bandwidths:
         name = study.name("end_to_end", five.pool, five.ratio, bandwidth, snr_db, job.seed)
-        if folder := places.find(job.study, name, weights=False):
+        if folder := job.find(name, weights=False):
             found[name] = five.pool, {"scheme": "ours (step 4)", **places.read_result(folder)["metrics"]}
     rows = [{"scheme": values["scheme"], "sends": SENDS[values["scheme"]], "after pooling": str(pool or ""),
              "symbols": values["symbols"], "device operations (millions)": values["device_macs"] / 1e6,
