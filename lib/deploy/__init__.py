@@ -1,10 +1,10 @@
-"""The device half outside the notebook: two ONNX graphs, two processes and a link, int8, latency.
+"""The device half outside the notebook: two ONNX graphs, the edge's end of the link, int8, latency.
 
     python -m lib.deploy export outputs/quick/end_to_end/… FOLDER     device.onnx, edge.onnx, link.json
     python -m lib.deploy edge FOLDER --snr 14.5                       waits for symbols, answers with logits
     python -m lib.deploy device FOLDER --images images.npy            sends one image after the other
 
-Nothing is imported here, so that the process of the device holds onnxruntime and numpy, and neither torch nor pandas.
+The device's end is `lib.device`, whose process holds neither torch nor pandas, so nothing is imported here.
 """
 
 from typing import Any

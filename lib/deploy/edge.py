@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from lib import InputError, channel as channels
-from lib.deploy import frames
-from lib.deploy.device import read_link, session
+from lib.device import frames
+from lib.device.client import read_link, session
 
 ANSWERS = 4096  # kept for questions that are asked again
 

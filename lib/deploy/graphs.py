@@ -18,7 +18,7 @@ from torch.export import Dim
 
 from lib import InputError, codec, data, flops, vgg, weights
 from lib.batch import places
-from lib.deploy import frames
+from lib.device import frames
 from lib.speed.bench_device import fold_batch_norm
 
 SIDE = 32

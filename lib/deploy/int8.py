@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 
 from lib import InputError, channel as channels, data
-from lib.deploy.device import read_link, session
+from lib.device.client import read_link, session
 
 CALIBRATION = 512  # training images whose activations set the ranges
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from lib.deploy import frames
+from lib.device import frames
 
 KEY = b"the graphs of a run"
 QUESTION = frames.Frame(frames.SYMBOLS, 7, 3, 41, np.linspace(-2, 2, 9, dtype=np.float32))

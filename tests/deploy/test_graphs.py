@@ -9,7 +9,7 @@ import torch
 from helpers import MODEL, PRUNE, folder
 from lib import InputError, data, deploy, flops
 from lib.deploy import graphs
-from lib.deploy.device import read_link, session
+from lib.device.client import read_link, session
 
 
 def logits(folder, images):

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from lib import InputError, flops
-from lib.deploy import int8
-from lib.deploy.device import read_link
-from lib.speed import latency
+from lib.deploy import int8, latency
+from lib.device import timing
+from lib.device.client import read_link
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +51,8 @@ def test_what_was_not_quantised_is_not_compared(exported):
 def test_times_are_taken_by_turns():
     order = []
     calls = [lambda: order.append("a"), lambda: order.append("b")]
-    assert latency.times(calls, rounds=3, images=2).shape == (2, 6)
-    assert "".join(order[2 * latency.WARM_UP:]) == "aabb" * 3
+    assert timing.times(calls, rounds=3, images=2).shape == (2, 6)
+    assert "".join(order[2 * timing.WARM_UP:]) == "aabb" * 3
 
 
 def test_a_table_tells_the_promise_beside_what_was_found(make_network, tmp_path, pictures):

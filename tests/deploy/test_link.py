@@ -17,8 +17,10 @@ import torch
 from relay import Relay
 
 from lib import InputError, evaluation, study
-from lib.deploy import frames
-from lib.deploy.device import (
+from lib.deploy.edge import Receiver, Server
+from lib.deploy.graphs import CIFAR100_MEAN, CIFAR100_STD
+from lib.device import frames
+from lib.device.client import (
     Client,
     Encoder,
     as_iq,
@@ -29,8 +31,6 @@ from lib.deploy.device import (
     read_link,
     write_cf32,
 )
-from lib.deploy.edge import Receiver, Server
-from lib.deploy.graphs import CIFAR100_MEAN, CIFAR100_STD
 
 
 def free_port():

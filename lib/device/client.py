@@ -1,23 +1,19 @@
-"""The device's end: image in, symbols out, answer back. Needs numpy, onnxruntime and Pillow only.
-
-To measure on a device of one's own, copy lib/__init__.py and lib/deploy/ with the folder that `export` wrote, and say
-there `python -m lib.deploy device FOLDER --edge HOST:PORT --images FILE` (docs/device.md).
-"""
+"""Image in, symbols out, answer back; and symbols as files."""
 
 import hashlib
 import json
-import resource
 import secrets
 import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from lib import InputError
-from lib.deploy import frames
+from lib.device import frames
 
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
 
@@ -37,7 +33,7 @@ def read_link(folder: Path) -> dict:
     return link
 
 
-def session(path: Path, threads: int = 1):
+def session(path: Path, threads: int = 1) -> Any:
     """An onnxruntime session on the CPU; one thread, as a small device has, unless asked otherwise."""
     import onnxruntime
 
@@ -71,6 +67,14 @@ def read_images(path: Path, side: int = 32) -> np.ndarray:
     if not files:
         raise InputError(f"There is no picture in {path}.")
     return np.stack([_picture(file, side) for file in files])
+
+
+def read_labels(path: Path | None, images: int) -> np.ndarray | None:
+    """The first labels [images] of a .npy file, or None."""
+    labels = None if path is None else read_array(path)
+    if labels is not None and (labels.ndim != 1 or len(labels) < images):
+        raise InputError(f"{path} has {len(labels)} labels for {images} images.")
+    return None if labels is None else labels[:images]
 
 
 def _picture(path, side):
@@ -186,16 +190,6 @@ def classify(encoder: Encoder, client: Client, images: np.ndarray) -> Iterator[t
     for number, image in enumerate(images):
         symbols = encoder(image)
         yield symbols, client.ask(number, symbols)
-
-
-def own_peak_mib() -> float:
-    """Peak memory of this process in MiB."""
-    try:
-        status = Path("/proc/self/status").read_text()
-    except OSError:  # no Linux
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    # Not ru_maxrss where it can be avoided: Linux carries it over from the process that started this one.
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def papr_db(symbols: np.ndarray) -> float:

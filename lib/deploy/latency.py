@@ -7,8 +7,7 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +16,12 @@ import torch
 
 from lib import codec, data, pruning, vgg
 from lib.deploy import graphs
-from lib.deploy.device import session
+from lib.device import timing
+from lib.device.client import session
 from lib.geometry import filters_to_remove
 
 BANDWIDTH = {1: 2048, 2: 2048, 3: 512, 4: 128, 5: 32}  # a usual B of each split
 RATIOS = (0.0, 0.5, 0.75, 0.9)
-WARM_UP, ROUNDS, IMAGES = 20, 10, 20  # images before the first time; rounds by turns; images a round
 
 
 def pruned(network: vgg.VGG, dataset: data.Dataset, pool: int, ratio: float, images: int = 256) -> vgg.VGG:
@@ -51,25 +50,11 @@ def export_all(network: vgg.VGG, dataset: data.Dataset, folder: Path, pools: Ite
     return made
 
 
-def times(calls: list[Callable[[], object]], rounds: int = ROUNDS, images: int = IMAGES) -> np.ndarray:
-    """Seconds of each call [calls, rounds · images]; by turns, so that a slower minute slows all of them."""
-    for call in calls:
-        for _ in range(WARM_UP):
-            call()
-    found = [[] for _ in calls]
-    for _ in range(rounds):
-        for call, seconds in zip(calls, found, strict=True):
-            for _ in range(images):
-                start = time.perf_counter()
-                call()
-                seconds.append(time.perf_counter() - start)
-    return np.array(found)
-
-
-def table(made: list[dict], image: np.ndarray, rounds: int = ROUNDS, images: int = IMAGES) -> pd.DataFrame:
+def table(made: list[dict], image: np.ndarray, rounds: int = timing.ROUNDS,
+          images: int = timing.IMAGES) -> pd.DataFrame:
     """A row a split and ratio: p50 and p95 (ms), and the speed-up beside the ratio of operations."""
     runs = [session(row["folder"] / "device.onnx").run for row in made]
-    seconds = times([lambda run=run: run(None, {"image": image[None]}) for run in runs], rounds, images)
+    seconds = timing.times([lambda run=run: run(None, {"image": image[None]}) for run in runs], rounds, images)
     frame = pd.DataFrame(made).drop(columns="folder")
     frame["p50_ms"], frame["p95_ms"] = 1e3 * np.quantile(seconds, [0.5, 0.95], axis=1)
     whole = frame[frame.ratio == 0].set_index("pool")
@@ -103,7 +88,7 @@ def by_layer(folder: Path, image: np.ndarray, images: int = 100) -> pd.DataFrame
 
 def peak_memory_mib(folder: Path, images: int = 20) -> float:
     """Peak memory of a process that is the device alone: onnxruntime and numpy, without torch and pandas."""
-    script = ("import sys, numpy as np; from lib.deploy.device import Encoder, own_peak_mib; "
+    script = ("import sys, numpy as np; from lib.device.client import Encoder, own_peak_mib; "
               "e = Encoder(sys.argv[1]); "
               "[e(np.zeros(e.shape, np.uint8)) for _ in range(int(sys.argv[2]))]; "
               "assert not {'torch', 'pandas'} & set(sys.modules); "
