@@ -85,9 +85,8 @@ class Session:
                                  "jobs.start again, then those after it.")
 
     def repeat_random_numbers(self, info: Any) -> None:
-        """Before a cell: one that trains, and is run again, begins with the random numbers of its first time."""
-        if ".fit(" in info.raw_cell:
-            torch.set_rng_state(self.random_states.setdefault(info.raw_cell, torch.get_rng_state()))
+        """Before a cell: one that is run again begins with the random numbers of its first time."""
+        torch.set_rng_state(self.random_states.setdefault(info.raw_cell, torch.get_rng_state()))
 
     def begin(self, model: nn.Module, stage: str) -> None:
         """Before a training: a model that is trained again begins as it did the first time, interrupted or not."""

@@ -49,5 +49,6 @@ def _assigned(cell):
         body = ast.parse(cell).body
     except SyntaxError:
         return []
-    return [target.id for statement in body if isinstance(statement, ast.Assign)
-            for target in statement.targets if isinstance(target, ast.Name)]
+    targets = [target for statement in body if isinstance(statement, ast.Assign | ast.AnnAssign)
+               for target in getattr(statement, "targets", None) or [statement.target]]
+    return [target.id for target in targets if isinstance(target, ast.Name)]

@@ -50,6 +50,11 @@ class Lab:
         [found] = [cell for cell in self.cells if part in cell]
         return found
 
+    def up_to(self, part):
+        """Run the cells before the one that contains this."""
+        for cell in self.cells[1:self.cells.index(self.cell(part))]:
+            assert self.run(cell) is None, cell
+
     def run_all(self):
         for cell in self.cells[1:]:
             assert self.run(cell) is None, cell
@@ -98,7 +103,7 @@ def test_an_interrupted_cell_that_is_run_again_and_a_finished_one_give_the_right
     lab.run_all()
     unbroken = stored(PRETRAIN)
     lab.open("01_pretrain")
-    assert lab.run(lab.cell("jobs.start")) is None
+    lab.up_to(".fit(")
     with monkeypatch.context() as patch:
         interrupt(patch, after=5)  # in the first epoch, before any checkpoint
         assert isinstance(lab.run(lab.cell(".fit(")), KeyboardInterrupt)
@@ -116,7 +121,7 @@ def test_pruning_interrupted_in_its_third_of_five_steps_gives_the_right_value(la
     lab.run_all()
     unbroken = stored(name)
     lab.open("02_prune", ratio=0.4)
-    assert lab.run(lab.cell("jobs.start")) is None
+    lab.up_to(".fit(")
     capsys.readouterr()
     with monkeypatch.context() as patch:
         interrupt(patch, after=2)  # a batch a step
@@ -128,6 +133,8 @@ def test_pruning_interrupted_in_its_third_of_five_steps_gives_the_right_value(la
         assert (said.count("resumed after epoch 1 of 1"), said.count("epoch 1/1")) == (resumed, 5 - resumed)
         assert lab.run(lab.cell(".finish(")) is None
         assert stored(name) == unbroken
+    for cell in lab.cells[1:]:  # every cell of a finished run can be run again
+        assert lab.run(cell) is None, cell
 
 
 def test_a_link_that_is_trained_again_begins_with_the_same_random_numbers(lab):
@@ -145,7 +152,7 @@ def test_a_link_that_is_trained_again_begins_with_the_same_random_numbers(lab):
     lab.open("04_end_to_end", bandwidth=64)
     lab.run_all()
     first = stored(MODEL)
-    for part in (".fit(", "over_snr(", ".finish("):
+    for part in (".fit(", "evaluation.over_snr(", ".finish("):
         assert lab.run(lab.cell(part)) is None
     assert stored(MODEL) == first
 
@@ -154,7 +161,7 @@ def test_a_link_that_is_trained_again_begins_with_the_same_random_numbers(lab):
 
 def test_a_parameter_that_changed_after_the_start_is_noticed(lab):
     lab.open("01_pretrain")
-    assert lab.run(lab.cell("jobs.start")) is None
+    lab.up_to(".fit(")
     lab.set(seed=1)
     for cell in (lab.cell(".fit("), "job.finish({})", "job.baseline()"):
         error = lab.run(cell)
