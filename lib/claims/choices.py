@@ -11,6 +11,7 @@ from lib.schedule import Schedule
 from lib.study import Study
 
 TEXTS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
+# Fixed, because the text around it says 65.7 % too, whatever study it stands beside.
 BASELINE = 0.657  # of step 1 to the letter, where a share of it is said in points
 
 
@@ -19,6 +20,7 @@ def choices(settings: Study, table: pd.DataFrame) -> pd.DataFrame:
 
     How many models each scheme has tried is counted in the results (`table`).
     """
+    # `format` fails on any other name: no text can promise a parameter that is not there.
     values = _values(settings) | {"tried": _tried(table, settings)}
     listed, other = TEXTS["ours"], settings.baselines
     if other is not None:
@@ -28,17 +30,25 @@ def choices(settings: Study, table: pd.DataFrame) -> pd.DataFrame:
                    "gdn": "with GDN" if other.image_gdn else "without GDN, as published",
                    "finite": "in Figure 3" if settings.figure3.finite_blocklength else
                              "stands beside (symbols_finite)"}
-    return pd.DataFrame([{"choice": choice, **{key: text[key].format(**values) for key in ("paper", "here", "effect")}}
-                         for choice, text in listed.items()])
+    rows = []
+    for choice, text in listed.items():
+        filled = {key: text[key].format(**values) for key in ("paper", "here", "effect")}
+        rows.append({"choice": choice, **filled})
+    return pd.DataFrame(rows)
 
 
 def _values(settings: Study) -> dict[str, Any]:
     """What the texts name in braces."""
     prune, step_4 = settings.prune, settings.end_to_end
+    # Several points of the ablations may share one schedule; `dict.fromkeys` below names it once.
     longer = [schedule(item.longer_step4) for item in settings.ablations if item.longer_step4]
     signed = "at the convolution's output, signed and summed"
-    stability = [text for text, found in (("clipped", settings.autoencoder.clip_norm or step_4.clip_norm),
-                                          ("warm-up", settings.autoencoder.warm_up or step_4.warm_up)) if found]
+    # The literal rate of 0.1 is unstable in step 3; either step may be clipped.
+    stability = []
+    if settings.autoencoder.clip_norm or step_4.clip_norm:
+        stability.append("clipped")
+    if settings.autoencoder.warm_up or step_4.warm_up:
+        stability.append("warm-up")
     return {
         "study": settings, "pretrain": schedule(settings.pretrain), "prune": schedule(prune.training),
         "autoencoder": schedule(settings.autoencoder), "end_to_end": schedule(step_4),
@@ -63,6 +73,8 @@ def schedule(training: Schedule) -> str:
     """How a stage is trained, in words."""
     epochs = "1 epoch" if training.epochs == 1 else f"{training.epochs} epochs"
     if training.images_per_epoch:
+        # An epoch of fewer images than the data set has is a shortened one, and must not look like
+        # a whole one.
         epochs += f" of {training.images_per_epoch} images"
     optimizer = "Adam" if training.optimizer == "adam" else f"momentum {training.momentum:g}"
     if training.nesterov and training.optimizer != "adam":

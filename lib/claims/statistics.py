@@ -1,7 +1,8 @@
 """Standard errors of accuracies, paired by class, seed, image and noise, and what they decide about a claim.
 
-A curve's value at one SNR is an array [seeds, classes] of accuracies, each the mean over its noise draws. Two
-curves are compared by their difference: what is hard about a class, or lucky about a seed, is in both.
+A curve's value at one SNR is an array [seeds, classes] of accuracies, each the mean over its noise
+draws. Two curves are compared by their difference: what is hard about a class, or lucky about a
+seed, is in both.
 """
 
 from typing import NamedTuple
@@ -11,9 +12,12 @@ from scipy import stats
 
 REPRODUCED, NOT_REPRODUCED, UNRESOLVED = "reproduced", "not reproduced", "not resolved"
 UNMEASURED = "not measured at this profile"
+# In all of CIFAR-100 and in the subset of `quick` alike.
 IMAGES = 100  # test images a class
 LEVEL = 0.05  # two-sided
-STUDENT = "2026-11-28"  # since when Student's t and Holm's correction decide; before, two standard errors did
+# Since when Student's t and Holm's correction decide; before, two standard errors did.
+# Dates are compared as texts, which ISO dates allow, also where one has an hour behind it.
+STUDENT = "2026-11-28"
 SEEDS = "2026-11-26"  # since when errors cover the seeds too
 
 EXPLAINED = """\
@@ -45,6 +49,7 @@ needs.
 class Question(NamedTuple):
     """About a difference of accuracies [seeds, classes]: is it above zero or, with a margin, within ± of that?"""
 
+    # Paired already: seed by seed and class by class.
     difference: np.ndarray
     margin: float = 0.0
 
@@ -63,15 +68,19 @@ class Estimate(NamedTuple):
 def estimate(by_class: np.ndarray) -> Estimate:
     """Mean of [seeds, classes] and its standard error over classes and, with several seeds, over these too.
 
-    What is left of noise in a single accuracy is in both variances, so their sum is rather too large. Degrees of
-    freedom after Welch and Satterthwaite.
+    What is left of noise in a single accuracy is in both variances, so their sum is rather too
+    large. Degrees of freedom after Welch and Satterthwaite.
     """
     seeds, classes = by_class.shape
+    # Averaged over seeds first, then classes vary; below the other way round.
     variances, freedoms = [by_class.mean(axis=0).var(ddof=1) / classes], [classes - 1]
+    # One seed shows no variance, and the interval then covers the test set alone.
     if seeds > 1:
         variances.append(by_class.mean(axis=1).var(ddof=1) / seeds)
         freedoms.append(seeds - 1)
     variance = sum(variances)
+    # The part that dominates the variance decides: few seeds that differ leave few degrees of
+    # freedom.
     weights = sum(part**2 / freedom for part, freedom in zip(variances, freedoms, strict=True))
     freedom = variance**2 / weights if weights > 0 else classes - 1
     return Estimate(by_class.mean(), np.sqrt(variance), freedom)
@@ -93,8 +102,10 @@ def interval(by_class: np.ndarray) -> str:
 def share_lost(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """(before − after) / before of mean accuracies, as [seeds, classes] whose mean it is and whose spread its error.
 
-    A ratio of means is linear in small errors: each class and seed counts with how far it moves the ratio.
+    A ratio of means is linear in small errors: each class and seed counts with how far it moves the
+    ratio.
     """
+    # Not the mean of each class's ratio: a class that is hardly ever right loses all or nothing.
     share = 1 - after.mean() / before.mean()
     return share + (before - after - share * before) / before.mean()
 
@@ -113,29 +124,37 @@ def decide(questions: list[Question], date: str) -> list[str]:
 
 def is_above_zero(by_class: np.ndarray) -> bool:
     """Whether a difference is measurably positive, by itself."""
+    # Not corrected by Holm: it chooses what is tested and is no verdict itself.
     return estimate(by_class).interval()[0] > 0
 
 
 def _inside(question: Question, mean: float) -> float:
     """How far the mean is on the claim's side of what decides, the nearer bound of the margin."""
+    # Positive inside the margin, negative outside: one number for both verdicts.
     return question.margin - abs(mean) if question.margin else mean
 
 
 def _p_value(question: Question) -> tuple[float, bool]:
     """Two-sided p-value of Student's t, and whether the mean is on the claim's side.
 
-    With a margin this is two one-sided tests (TOST), of which the one against the nearer bound decides.
+    With a margin this is two one-sided tests (TOST), of which the one against the nearer bound
+    decides.
     """
     mean, error, freedom = estimate(question.difference)
     inside = _inside(question, mean)
+    # No spread at all: certain, unless the mean lies on the bound itself.
     if error == 0:
         return float(inside == 0), inside > 0
+    # Doubled, so that the interval of 95 % must lie within; TOST at 5 % asks for that of 90 % only.
     return 2 * stats.t.sf(abs(inside) / error, freedom), inside > 0
 
 
 def _by_two_errors(question: Question, over_seeds: bool) -> str:
     """The verdict as it was until 28 November 2026."""
-    by_class = question.difference if over_seeds else question.difference.mean(axis=0, keepdims=True)
+    by_class = question.difference
+    # Until 26 November the seeds were averaged first, and only classes had a variance.
+    if not over_seeds:
+        by_class = by_class.mean(axis=0, keepdims=True)
     mean, error, _ = estimate(by_class)
     inside = _inside(question, mean)
     if abs(inside) < 2 * error:
@@ -145,14 +164,17 @@ def _by_two_errors(question: Question, over_seeds: bool) -> str:
 
 def holm(p_values: list[float]) -> list[float]:
     """Holm's adjusted p-values: the smallest times their number, the next times one less, never falling."""
+    # Sorted for the correction; the argsort of the order brings each back to its question.
     order = np.argsort(p_values)
     factors = np.arange(len(p_values), 0, -1)
+    # Never falling, else a larger p-value could be significant where a smaller one is not.
     adjusted = np.maximum.accumulate(np.asarray(p_values, dtype=float)[order] * factors).clip(max=1)
     return adjusted[np.argsort(order)].tolist()
 
 
 def all_of(verdicts: list[str]) -> str:
     """The verdict on a claim that holds only if each of its parts does."""
+    # In this order: one part that fails refutes the whole, one that is open leaves it open.
     for verdict in (NOT_REPRODUCED, UNRESOLVED, REPRODUCED):
         if verdict in verdicts:
             return verdict
@@ -167,6 +189,7 @@ def class_error(first: np.ndarray, second: np.ndarray) -> float:
 
 def image_error(first: np.ndarray, second: np.ndarray) -> float:
     """Standard error of the difference of two accuracies, from which images were right, bool [images], paired."""
+    # Images that both get right, or both wrong, say nothing about a difference.
     only_first, only_second = (first & ~second).mean(), (second & ~first).mean()
     return np.sqrt((only_first + only_second - (only_first - only_second)**2) / len(first))
 
@@ -174,12 +197,16 @@ def image_error(first: np.ndarray, second: np.ndarray) -> float:
 def mcnemar(first: np.ndarray, second: np.ndarray, margin: float = 0.0) -> float:
     """One-sided exact p-value of "the first model is not better than the second by more than the margin".
 
-    Of the images bool [images] that one of the two gets right, with a margin of 0 each has half: McNemar's test. A
-    margin, as a share of all images, moves that half.
+    Of the images bool [images] that one of the two gets right, with a margin of 0 each has half:
+    McNemar's test. A margin, as a share of all images, moves that half.
     """
     only_first, only_second = (first & ~second).sum(), (second & ~first).sum()
     discordant = only_first + only_second
     if discordant == 0:
         return 1.0
+    # At the margin, `only_first` exceeds `only_second` by margin · images. A share of 1 or more is
+    # beyond what so few discordant images can show.
     share = 0.5 + margin * len(first) / (2 * discordant)
-    return 1.0 if share >= 1 else stats.binomtest(only_first, discordant, share, alternative="greater").pvalue
+    if share >= 1:
+        return 1.0
+    return stats.binomtest(only_first, discordant, share, alternative="greater").pvalue
