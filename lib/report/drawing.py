@@ -9,11 +9,13 @@ from lib.claims.verdicts import PAPER_HALF
 from lib.report.style import SCHEMES
 from lib.study import Study
 
-LEFT, RIGHT, TOP, BOTTOM = 62, 548, 14, 330  # of the axes, in the units of the drawing's viewBox, 560 × 380
+# Of the axes, in the units of the drawing's viewBox, 560 × 380.
+LEFT, RIGHT, TOP, BOTTOM = 62, 548, 14, 330
 POINT = {"hollow": False, "faint": False, "dot": False, "joined": True, "snr": None}
 BEND = 1e5  # device operations are drawn linearly below this, by their logarithm above
 
 
+# Rounded to a tenth of a unit: invisible, and the page stays small.
 def _scale(low, high, start, end, bend=lambda value: value):
     """Maps a value to its place on an axis, through `bend` (a logarithm) where the axis has one."""
     low, high = bend(low), bend(high)
@@ -25,7 +27,10 @@ def over_snr(rows: pd.DataFrame, place: dict[str, int]) -> list[dict]:
 
     `rows` are those of the figure's CSV; `place` gives a run's number on the page.
     """
-    low, high = math.floor(10 * rows.accuracy.min()) * 10, math.ceil(10 * rows.accuracy.max()) * 10
+    # To whole tens, so that the axis ends at its labels.
+    low = 10 * math.floor(10 * rows.accuracy.min())
+    high = 10 * math.ceil(10 * rows.accuracy.max())
+    # A decibel of room on both sides of −5 to 20 dB.
     x, y = _scale(-6, 21, LEFT, RIGHT), _scale(low, high, BOTTOM, TOP)
     # Over both readings, so that a curve keeps its colour and marker where another is missing.
     labels = list(dict.fromkeys(rows.sort_values(["ratio", "bandwidth"], ascending=[True, False]).label))
@@ -35,11 +40,13 @@ def over_snr(rows: pd.DataFrame, place: dict[str, int]) -> list[dict]:
         for (scheme, label), curve in rows[rows.reading == reading].groupby(["scheme", "label"]):
             digital = scheme != results.PROPOSED
             points = [_mean(snr, group, x, y, place) for snr, group in curve.groupby("snr_db")]
-            if digital and reading == "fixed":  # one code: at every SNR what it gives at its own, or chance
+            # One code: at every SNR what it gives at its own, or chance.
+            if digital and reading == "fixed":
                 points = [point | {"snr": curve.train_snr_db.iloc[0]} for point in points]
             curves.append({"label": f"{label}: {scheme.lower()}" if digital else label, "style": labels.index(label),
                            "digital": digital, "stepped": digital and reading == "fixed", "banded": not digital,
                            "points": points})
+        # The digital curves come last in the legend, each after the scheme that it stands beside.
         curves.sort(key=lambda curve: (curve["digital"], curve["style"]))
         panels.append({"reading": reading, "curves": curves,
                        "x_label": "SNR (dB), on real symbols", "y_label": "test accuracy (%)",
@@ -51,8 +58,10 @@ def over_snr(rows: pd.DataFrame, place: dict[str, int]) -> list[dict]:
 
 def _mean(snr, group, x, y, place):
     """One point: the mean over seeds of the means over noise draws; its band spans the seeds, or draws of one seed."""
+    # In a fixed order, so that the same results give the same page.
     group = group.sort_values(["seed", "run"], kind="stable")
     seeds = group.groupby("seed").accuracy.mean() * 100
+    # As in the printed figures: a band never mixes seeds and draws.
     spread = seeds if len(seeds) > 1 else group.accuracy * 100
     draws = group.groupby("run").draw.nunique().max()
     what = f"mean of {len(seeds)} seeds" if len(seeds) > 1 else "one seed"
@@ -67,7 +76,10 @@ def _mean(snr, group, x, y, place):
 
 def trade_off(rows: pd.DataFrame, settings: Study, place: dict[str, int]) -> list[dict]:
     """The one panel of Figure 3: symbols over device operations, a curve through each scheme's selected models."""
-    x = _scale(-2e4, 1e9, LEFT, RIGHT, lambda macs: macs / BEND if macs < BEND else 1 + math.log10(macs / BEND))
+    # From a little below 0, or the pictures' points, which need no operation, would lie on the
+    # axis.
+    x = _scale(-2e4, 1e9, LEFT, RIGHT, _bent)
+    # A factor of room on a logarithmic axis is what a margin is on a linear one.
     y = _scale(rows.symbols.min() / 1.6, rows.symbols.max() * 1.6, BOTTOM, TOP, math.log10)
     curves = []
     # Sorted by operations, because the line through the selected models is drawn from point to point.
@@ -75,6 +87,7 @@ def trade_off(rows: pd.DataFrame, settings: Study, place: dict[str, int]) -> lis
         points = [POINT | {"x": x(model.device_macs), "y": y(model.symbols), "hollow": not model.selected,
                            "joined": model.selected, "dot": model.holds, "faint": model.loss > 0.1,
                            "runs": [place[model.run]], "text": _model(model)} for model in models.itertuples()]
+        # A scheme that has been tried and has nothing within stays in the legend.
         none = "" if models.selected.any() else " (none within)"
         curves.append({"label": scheme + none, "style": SCHEMES.index(scheme), "digital": False, "stepped": True,
                        "banded": False, "points": points})
@@ -83,14 +96,20 @@ def trade_off(rows: pd.DataFrame, settings: Study, place: dict[str, int]) -> lis
              "x_ticks": [(x(0), "0"), *((x(10**power), f"10^{power}") for power in range(5, 10))],
              "y_ticks": [(y(10**power), f"10^{power}") for power in range(1, 5)
                          if rows.symbols.min() / 1.6 <= 10**power <= rows.symbols.max() * 1.6]}
+    # Of a narrower network the paper says nothing.
     if settings.network.width == 1:
         png = rows[rows.scheme == "PNG"].symbols
         panel |= {"half": x(PAPER_HALF), "stars": [(x(PAPER_HALF), y(8)), *((x(4e6), y(size / 3)) for size in png)]}
     return [panel]
 
 
+def _bent(macs):
+    return macs / BEND if macs < BEND else 1 + math.log10(macs / BEND)
+
+
 def _model(model):
     """A model of Figure 3 in words."""
+    # Pictures have no pooling, and only pruned networks have a ratio.
     parts = []
     if not math.isnan(model.pool):
         parts.append(f"pool {model.pool:.0f}")
@@ -98,5 +117,7 @@ def _model(model):
         parts.append(f"ratio {model.ratio:g}")
     parts += [f"{model.symbols:,.0f} symbols", f"{model.device_macs / 1e6:,.1f}·10⁶ operations",
               f"{100 * model.accuracy_reporting:.1f} % on the reporting half"]
-    state = "selected" if model.selected else "within the tolerance" if model.within else "outside the tolerance"
+    state = "within the tolerance" if model.within else "outside the tolerance"
+    if model.selected:
+        state = "selected"
     return f"{', '.join(parts)}; {state}"

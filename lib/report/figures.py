@@ -20,11 +20,13 @@ from lib.study import Study
 
 def table(values: dict[str, float]) -> pd.DataFrame:
     """{what: number} as a one-column table."""
+    # Counts with their thousands, small numbers with three digits.
     return pd.Series(values).map(lambda v: f"{v:,.0f}" if abs(v) >= 100 else f"{v:.3g}").to_frame("value")
 
 
 def show(frame: pd.DataFrame) -> None:
     """Display a table, its long texts whole and on the left."""
+    # JupyterLab puts all cells on the right: good for numbers, bad for sentences.
     html = frame.to_html(index=False, na_rep="", justify="left", float_format=lambda v: f"{v:.1f}")
     display(HTML(html.replace("<td>", '<td style="text-align: left">')))
 
@@ -32,6 +34,7 @@ def show(frame: pd.DataFrame) -> None:
 def stored(settings: Study, stem: str) -> None:
     """Display a figure of the study that was drawn before, or say that there is none."""
     path = places.folder_of(settings, "figures") / f"{stem}.png"
+    # Notebooks run on any study, also before it has figures.
     if path.exists():
         display(Image(path.read_bytes(), width=760))
     else:
@@ -41,6 +44,7 @@ def stored(settings: Study, stem: str) -> None:
 def pictures(images: torch.Tensor, titles: list[str]) -> Figure:
     """A row of uint8 images [N, 3, 32, 32], as many as there are titles."""
     columns = max(1, len(titles))  # where no image is to be shown, an empty figure
+    # `squeeze=False`: one picture gives an array of axes too.
     figure, axes = plt.subplots(1, columns, figsize=(1.3 * columns, 1.7), squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
@@ -57,6 +61,7 @@ def png_sizes(sizes: torch.Tensor, snr_db: float) -> None:
     axis.axvline(sizes.mean(), color="k", ls="--", label=f"mean {sizes.mean():.0f} bytes")
     axis.set(xlabel="PNG size (bytes)", ylabel="test images")
     symbols = 8 / channel.capacity(snr_db)
+    # The same axis in another unit, which matplotlib needs both ways.
     above = axis.secondary_xaxis("top", functions=(lambda size: size * symbols, lambda count: count / symbols))
     above.set_xlabel(f"real symbols at capacity, {snr_db:g} dB")
     axis.legend()
@@ -68,6 +73,7 @@ def learning_curve(history: pd.DataFrame, title: str) -> None:
                         ax=plt.subplots(figsize=(4.6, 2.8))[1])
     axis.set(ylabel="training loss", title=title)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    # Step 3 trains without labels and has a loss alone.
     if "test_accuracy" in history:
         right = axis.twinx()
         sns.lineplot(x=history.epoch, y=100 * history.test_accuracy, color=COLORS[1], marker="s", ax=right)
@@ -77,6 +83,7 @@ def learning_curve(history: pd.DataFrame, title: str) -> None:
 
 def filters_left(before: list[int], after: list[int], pool: int) -> None:
     """Filters of each convolution up to this pooling, before and after pruning."""
+    # Counted from 1, as the paper and its figures count.
     layers = range(1, sum(geometry.BLOCKS[:pool]) + 1)
     axis = plt.subplots(figsize=(4.6, 2.8))[1]
     axis.bar(layers, before[:len(layers)], color="lightgrey", label="before")
@@ -90,8 +97,9 @@ def accuracy_over_snr(points: pd.DataFrame, baseline: float, profile: str, title
                       axis: Axes | None = None, labels: list[str] | None = None) -> Axes:
     """Curves of `points` (columns label, snr_db, accuracy), and the dashed accuracy without a channel.
 
-    A curve is the mean, its band reaches from the least to the largest: of the seeds, each the mean of its noise
-    draws; with one seed, of its draws. Colours go by `labels`, so that a curve that is missing moves no other one's.
+    A curve is the mean, its band reaches from the least to the largest: of the seeds, each the mean
+    of its noise draws; with one seed, of its draws. Colours go by `labels`, so that a curve that is
+    missing moves no other one's.
     """
     axis = axis or plt.subplots()[1]
     labels = labels or list(points.label.unique())
@@ -102,6 +110,7 @@ def accuracy_over_snr(points: pd.DataFrame, baseline: float, profile: str, title
     draw_curves(points, labels, axis, errorbar=("pi", 100), err_kws={"lw": 0})
     if not np.isnan(baseline):
         axis.axhline(100 * baseline, color="k", ls="--", lw=1, label="unpruned, no channel")
+    # The profile stands in every title: a quick curve must not pass for the paper's.
     axis.set(xlabel="SNR (dB), on real symbols", ylabel="test accuracy (%)", title=f"{title} [{profile}]".strip())
     axis.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
     return axis
@@ -109,6 +118,7 @@ def accuracy_over_snr(points: pd.DataFrame, baseline: float, profile: str, title
 
 def draw_curves(points: pd.DataFrame, labels: list[str], axis: Axes, **options: Any) -> None:
     """Accuracy (%) over SNR with a colour and a marker for each label; options are seaborn's or matplotlib's."""
+    # All labels, also those that are not in `points`: a curve keeps its look in both panels.
     sns.lineplot(points.assign(accuracy=100 * points.accuracy), x="snr_db", y="accuracy", hue="label", style="label",
                  hue_order=labels, style_order=labels, palette=COLORS[:len(labels)], markers=MARKERS[:len(labels)],
                  dashes=False, ax=axis, **options)

@@ -2,8 +2,9 @@
 
     page.write("gpu")  ->  outputs/gpu/report/index.html
 
-Text, tables and figures stand in the file itself, so that it reads and prints without its script; the script adds
-what is opened and searched: a card for every run. The same results give the same bytes.
+Text, tables and figures stand in the file itself, so that it reads and prints without its script;
+the script adds what is opened and searched: a card for every run. The same results give the same
+bytes.
 """
 
 import json
@@ -23,6 +24,7 @@ from lib.report import drawing, tables
 
 HERE = Path(__file__).parent
 NOTEBOOKS = {"figure3": "10_figure3", "figure4a": "11_figure4", "figure4b": "11_figure4", "figure5": "12_figure5"}
+# Figure 4b has no sentence of its own in the paper.
 QUOTES = {  # what the paper says of each figure
     "figure3": "Our proposed approach beats both the JSCC-based BottleNet++ and the digital communication based "
                "BottleNet schemes by a large margin.",
@@ -37,6 +39,7 @@ def write(profile: str) -> Path:
     page = places.folder_of(study.load(profile), "report") / "index.html"
     page.parent.mkdir(parents=True, exist_ok=True)
     text = render(profile)
+    # Whole or not at all: somebody may have the page open, or stop the command.
     places.replace(page, lambda path: path.write_text(text))
     return page
 
@@ -46,10 +49,14 @@ def render(profile: str) -> str:
     settings, table = study.load(profile), results.load(profile)
     cards = _cards(settings)
     place = {card["name"]: number for number, card in enumerate(cards)}
+    # Strict: a name that the template has wrong fails here, and is no empty place on the page.
+    # Escaped: texts of results are data.
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE), autoescape=True, trim_blocks=True,
                                      lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     environment.filters["frame"] = _html
-    drawn = [figure for figure in (_figure(settings, table, stem, place) for stem in NOTEBOOKS) if figure]
+    drawn = [_figure(settings, table, stem, place) for stem in NOTEBOOKS]
+    drawn = [figure for figure in drawn if figure]
+    # A study that has no manifest yet has nothing to compare with.
     altered = manifest.altered(settings, study.runs(settings)) if manifest.read(settings) else []
     verdicts = judge.judge(table, settings)
     if altered:  # a verdict must not rest on what somebody has changed
@@ -75,6 +82,7 @@ def render(profile: str) -> str:
 
 def _emphasised(text):
     """Paragraphs of Markdown with **strong** and *emphasised* words as HTML."""
+    # Escaped first, then marked up; ** before *, which it contains.
     text = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", str(escape(text)), flags=re.DOTALL)
     text = re.sub(r"\*(.+?)\*", r"<i>\1</i>", text, flags=re.DOTALL)
     return Markup(text.strip().replace("\n\n", "<br><br>"))
@@ -94,6 +102,7 @@ def _notebook(settings, name):
 
 def _cards(settings):
     """What the page tells of every finished run, in the order of the study."""
+    # Downstream too: what rests on such a run is not the chain that the others come from.
     again = set(results.retrained_upstream(settings.source, downstream=True))
     cards = []
     for item in study.runs(settings):
@@ -103,16 +112,23 @@ def _cards(settings):
         result = places.read_result(folder)
         history, curve = folder / "history.csv", None
         if history.exists():
+            # By pandas, which writes null for a missing number; `json.dumps` writes NaN, which no
+            # browser reads.
             curve = json.loads(pd.read_csv(history).to_json(orient="split", index=False))
         over_snr = {}
         for point in result["evaluation"]:
+            # All noise draws of an SNR: the page shows each of them.
             over_snr.setdefault(point["snr_db"], []).append(point["accuracy"])
         cards.append({
             "name": item.name, "step": item.step, "figures": sorted(item.figures), "parameters": result["parameters"],
             "metrics": result["metrics"], "over_snr": sorted(over_snr.items()), "history": curve,
             "upstream": result["upstream"], "retrained_upstream": item.name in again, "hash": result["hash"],
-            "code": (fingerprint.stored(result) or [[None]])[-1][-1],  # of its notebook and what that rests on
+            # Of its notebook and what that rests on: the last step's hash; unknown where none is.
+            "code": (fingerprint.stored(result) or [[None]])[-1][-1],
+            # Results from before 28 November have hashes of modules there, which nothing asks for
+            # any more.
             "provenance": {key: value for key, value in result["provenance"].items() if key != "code"},
+            # Relative, so that links hold wherever the project lies.
             "folder": Path(os.path.relpath(folder, places.folder_of(settings, "report"))).as_posix(),
             "notebook": item.notebook})
     return cards
@@ -122,6 +138,7 @@ def _origins(cards):
     """By day and commit: which runs were computed when, with which code and where."""
     rows = pd.DataFrame([{**card["provenance"], "step": card["step"]} for card in cards],
                         columns=["end", "commit", "device", "step"])
+    # By day, not by the second: else each run would be a line.
     rows["day"], rows["commit"] = rows.end.str[:10], rows.commit.fillna("unknown").str[:8]
     joined = {"device": ("device", lambda column: ", ".join(sorted(set(column)))),
               "steps": ("step", lambda column: ", ".join(column.value_counts(sort=False).index)),
@@ -135,10 +152,15 @@ def _figure(settings, table, stem, place):
     if not file.exists():
         return None
     rows = pd.read_csv(file)
+    # A run that has been deleted since the figure was drawn has no card to lead to.
     rows = rows[rows.run.isin(place)]
-    panels = drawing.trade_off(rows, settings, place) if stem == "figure3" else drawing.over_snr(rows, place)
-    numbers = (tables.selected_table(points.figure3_models(table, settings)) if stem == "figure3" else
-               tables.accuracy_table(table, settings, stem).reset_index())
+    if stem == "figure3":
+        panels = drawing.trade_off(rows, settings, place)
+        numbers = tables.selected_table(points.figure3_models(table, settings))
+    else:
+        panels = drawing.over_snr(rows, place)
+        numbers = tables.accuracy_table(table, settings, stem).reset_index()
+    # One legend for both panels, each curve once.
     legend = {curve["label"]: curve for panel in panels for curve in panel["curves"]}
     point = settings.figure5 if stem == "figure5" else settings.figure4.panels.get(stem[-1])
     return {"stem": stem, "title": f"Figure {stem.removeprefix('figure')}", "quote": QUOTES.get(stem, ""),

@@ -31,8 +31,10 @@ def _over_snr(table: pd.DataFrame, settings: Study, name: str, title: str) -> No
     """One axis a reading (matched, fixed) with a legend for both, and below them what the bands leave out."""
     # Downstream too: an end-to-end model starts from its autoencoder, which started from the pruned network.
     retrained = results.retrained_upstream(settings.source, downstream=True)
-    data, separation = (rows.assign(other_weights=rows.run.isin(retrained)) for rows in (
-        points.figure_points(table, settings, name), points.separation_points(table, settings, name)))
+    data = points.figure_points(table, settings, name)
+    separation = points.separation_points(table, settings, name)
+    data, separation = (rows.assign(other_weights=rows.run.isin(retrained))
+                        for rows in (data, separation))
     if data.empty:
         style.nothing_to_draw(settings, name)
         return
@@ -41,6 +43,7 @@ def _over_snr(table: pd.DataFrame, settings: Study, name: str, title: str) -> No
     # In this order: `matched` is the paper's reading, `fixed` a preview.
     titles = {"matched": "a model trained for each SNR", "fixed": f"one model, trained at {spec.fixed_snr_db:g} dB"}
     readings = [reading for reading in titles if reading in set(data.reading)]
+    # One scale for both, so that the readings can be compared by eye.
     figure, axes = plt.subplots(1, len(readings), figsize=(5.2 * len(readings), 3.6), sharex=True, sharey=True,
                                 squeeze=False)
     for axis, reading in zip(axes.flat, readings, strict=True):
@@ -53,10 +56,12 @@ def _over_snr(table: pd.DataFrame, settings: Study, name: str, title: str) -> No
             figures.draw_curves(means[means.other_weights], labels, axis, ls="", mfc="white", mec="auto", mew=1.2,
                                 errorbar=None, legend=False)
         _draw_separation(axis, apart, labels, reading)
+        # It would stand in both panels; the last one's, below, serves both.
         axis.get_legend().remove()
     axes.flat[-1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
     figure.text(0.12, -0.02, "\n".join(_notes(data, separation, settings, spec)), fontsize=8, va="top")
     images = 100 * settings.classes
+    # What is drawn, and the CSV that the page draws from.
     behind = pd.concat([data.drop(columns="right_by_class").assign(scheme=results.PROPOSED),
                         separation.assign(scheme="Separation")])
     # Of the test set, which the bands leave out.
@@ -80,6 +85,7 @@ def _notes(data: pd.DataFrame, separation: pd.DataFrame, settings: Study, spec) 
              f"±{100 / images**0.5:.1f} points."]
     snrs_of_curve = data[data.reading == "matched"].groupby("label").snr_db.nunique()
     if (snrs_of_curve < len(spec.matched_snr_db)).any():
+        # Else a straight line over a gap would pass for a measured curve.
         notes.append("Incomplete: at some SNRs no model is trained yet; the lines pass over them.")
     if data.other_weights.any():
         notes.append("Hollow: rests on a re-trained upstream model.")
@@ -91,7 +97,8 @@ def _notes(data: pd.DataFrame, separation: pd.DataFrame, settings: Study, spec) 
 def figure3(models: pd.DataFrame, settings: Study) -> None:
     """Figure 3: symbols against device MACs; selected models filled and joined by a line, the others hollow.
 
-    Faint models lose more than 10 points; a dot marks those within the tolerance on both halves of the test images.
+    Faint models lose more than 10 points; a dot marks those within the tolerance on both halves of
+    the test images.
     """
     if models.empty:
         style.nothing_to_draw(settings, "figure3")
@@ -100,6 +107,7 @@ def figure3(models: pd.DataFrame, settings: Study) -> None:
     models_by_macs = models.sort_values("device_macs")
     for scheme, color, marker in zip(style.SCHEMES, style.COLORS, style.MARKERS, strict=True):
         _draw_scheme(axis, scheme, models_by_macs[models_by_macs.scheme == scheme], {"color": color, "marker": marker})
+    # Selected on one half: whether the other agrees is seen at once.
     both = models[models.holds]
     axis.plot(both.device_macs, both.symbols, marker=".", color="k", ls="", ms=3.5, zorder=3,
               label="within on the other half too")
@@ -137,6 +145,7 @@ def _draw_paper(axis: Axes, models: pd.DataFrame) -> None:
     """The paper's stated points: half of the network's operations, and stars at what it reaches."""
     axis.axvline(PAPER_HALF, color="grey", ls=":", lw=1, label="156·10⁶, half of the network")
     macs, symbols, label = [PAPER_HALF], [8], "the paper: 8 symbols at 156·10⁶"
+    # Where PNG has not been measured yet, only the paper's other point has a place.
     for png in models[models.scheme == "PNG"].symbols:
         macs.append(4e6)
         symbols.append(png / 3)  # "about 3×" less than PNG
@@ -148,6 +157,7 @@ def _title(models: pd.DataFrame, settings: Study) -> str:
     images = 50 * settings.classes  # half of the test images
     # A share of a half has the largest binomial variance; the rest is two standard errors in points.
     noise = 200 * (0.25 / images) ** 0.5
+    # The study's list, not the table: a model that is missing has no row.
     planned = {run.name for run in study.runs(settings) if "figure3" in run.figures
                and run.step in ("end_to_end", "baselines")}
     missing = planned - set(models.run)
@@ -161,6 +171,7 @@ def _title(models: pd.DataFrame, settings: Study) -> str:
 
 def _label(axis: Axes, models: pd.DataFrame) -> None:
     """Split and ratio beside each model, where they cover no earlier label if there is such a place."""
+    # By hand, since matplotlib keeps no label off another.
     taken = []
     for model in models.itertuples():
         pruned = "" if pd.isna(model.ratio) else f", ratio {model.ratio:g}"

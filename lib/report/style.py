@@ -28,6 +28,7 @@ def folder(settings: Study) -> Path:
     """Where figures go: the study's folder, or outputs/interactive/ when a notebook is opened by hand."""
     if places.OUTPUT in os.environ:
         return places.folder_of(settings, "figures")
+    # By hand nobody must overwrite what a study has drawn and its manifest lists.
     return places.interactive_folder(settings, "figures")
 
 
@@ -35,6 +36,7 @@ def save(figure: Figure, settings: Study, stem: str, data: pd.DataFrame) -> None
     """Store a figure as PNG and SVG, and the numbers behind it as CSV."""
     place = folder(settings)
     place.mkdir(parents=True, exist_ok=True)
+    # Six digits: more than a figure shows, without the noise of the last bits.
     data.to_csv(place / f"{stem}.csv", index=False, float_format="%.6g")
     # without the version of matplotlib and the date, which would differ where the picture does not
     figure.savefig(place / f"{stem}.png", bbox_inches="tight", metadata={"Software": None})

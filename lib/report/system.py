@@ -14,7 +14,8 @@ from lib import study
 
 FILE = study.ROOT / "docs" / "system.svg"
 PALE, LIT, INK = "#f4f4f4", "#ffd27f", "#222222"
-AREAS = ((1.7, 7.3, "#0173b2", "device"), (9.75, 13.6, "#029e73", "edge server"))  # from, to, colour, name
+# From, to, colour, name.
+AREAS = ((1.7, 7.3, "#0173b2", "device"), (9.75, 13.6, "#029e73", "edge server"))
 PARTS = (  # name, left, width, what it is made of
     ("image", 0.1, 1.0, "32 × 32 × 3"),
     ("device half", 1.85, 1.6, "VGG16 up to a\npooling layer, some\nfilters pruned"),
@@ -24,6 +25,7 @@ PARTS = (  # name, left, width, what it is made of
     ("decoder", 9.9, 1.5, "convolution, IGDN,\nPReLU, upsampling,\nconvolution"),
     ("edge half", 11.8, 1.65, "the rest of VGG16"),
     ("class", 14.1, 1.0, "1 of 100"))
+# The middle of the drawing, which step 3 trains and other schemes replace.
 LINK = ("encoder", "power", "noisy channel", "decoder")
 STAGES = {  # which parts a stage works on, and what it does
     "data": (("image",), "Data: CIFAR-100, and what it costs to send the picture itself"),
@@ -39,6 +41,7 @@ def draw(lit: str | None = None) -> Figure:
     parts, caption = STAGES[lit] if lit else ((), "")
     figure, axis = plt.subplots(figsize=(11, 2.5 if lit else 2.2), layout="constrained")
     figure.patch.set_facecolor("white")  # readable on a dark page too
+    # Lower with a caption, so that the boxes keep their size.
     axis.set(xlim=(0, 15.2), ylim=(-1.4 if lit else -1, 1.7), aspect="equal")
     axis.axis("off")
     for left, right, color, name in AREAS:
@@ -50,6 +53,7 @@ def draw(lit: str | None = None) -> Figure:
         _box(axis, left, width, (-0.75, 0.85), facecolor=LIT if on else PALE, edgecolor=INK, lw=2.6 if on else 0.9)
         axis.text(middle, 0.5, name, ha="center", fontsize=9.5, weight="bold", color=INK)
         axis.text(middle, 0.03, made_of, ha="center", va="center", fontsize=7.5, color=INK)
+        # Little squares for filters, the pruned ones empty.
         for filter_number in range(8 if name.endswith("half") else 0):
             pruned = name == "device half" and filter_number in (1, 4, 5)
             axis.plot(middle - 0.56 + 0.16 * filter_number, -0.52, "s", ms=4.5, color=INK, mew=0.7,

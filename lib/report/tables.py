@@ -7,11 +7,13 @@ from lib.claims import points
 from lib.study import Study
 
 MODEL = ["pool", "ratio", "bandwidth", "train_snr_db", "seed"]
+# What a model shares with the runs that it came from; with more, a join would find none of them.
 RUN_OF_STEP = {"pretrain": ["seed"], "prune": ["pool", "ratio", "seed"], "autoencoder": MODEL, "end_to_end": MODEL}
 
 
 def accuracy_table(table: pd.DataFrame, settings: Study, figure: str) -> pd.DataFrame:
     """A row for each curve and reading of Figure 4a, 4b or 5, a column per SNR; empty without results."""
+    # A study may have one panel of Figure 4, or none.
     if figure.startswith("figure4") and figure[-1] not in settings.figure4.panels:
         return pd.DataFrame()
     shown = points.figure_points(table, settings, figure)
@@ -42,10 +44,14 @@ def step_table(table: pd.DataFrame) -> pd.DataFrame:
         label = f"{number} {step.replace('_', ' ')}"
         names = {"accuracy_clean": f"{label}, clean", "accuracy_at_snr": f"{label}, at SNR"}
         found = once[once.step == step][[*key, *names]].rename(columns=names)
+        # Left: a model whose upstream result is not here keeps its row, with a gap.
         rows = rows.merge(found, how="left", on=key)
-        shown += [names["accuracy_clean"]] if step in ("pretrain", "prune") else names.values()  # no channel yet
-    model = [run.removeprefix("end_to_end/").replace(f"-s{seed:.0f}", "", 1) for run, seed in zip(
-        rows.run, rows.seed, strict=True)]
+        # Steps 1 and 2 have no channel yet.
+        without_channel = step in ("pretrain", "prune")
+        shown += [names["accuracy_clean"]] if without_channel else names.values()
+    # Without its seed, because the mean is over seeds.
+    model = [run.removeprefix("end_to_end/").replace(f"-s{seed:.0f}", "", 1)
+             for run, seed in zip(rows.run, rows.seed, strict=True)]
     percent = 100 * rows[shown].astype(float)
     return percent.groupby(pd.Series(model, name="model"), sort=False).mean().reset_index()
 
@@ -53,11 +59,13 @@ def step_table(table: pd.DataFrame) -> pd.DataFrame:
 def ablation_table(table: pd.DataFrame, settings: Study) -> pd.DataFrame:
     """Accuracy over SNR of the variants at the ablations' points, the proposed scheme first; of the first seed.
 
-    `below` says how many points below the baseline a model is at its SNR, on each half of the test images.
+    `below` says how many points below the baseline a model is at its SNR, on each half of the test
+    images.
     """
     table, chosen = table[table.seed == settings.seeds[0]], []
     for item in settings.ablations:
         label = f"pooling {item.pool}, ratio {item.ratio:g}, B = {item.bandwidth:,}, {item.snr_db:g} dB"
+        # Beside the scheme that they are variants of, trained and evaluated at the same point.
         for variant in ("proposed", *item.variants):
             rows = results.end_to_end(table, variant, pool=item.pool, ratio=item.ratio, bandwidth=item.bandwidth,
                                      train_snr_db=item.snr_db)
