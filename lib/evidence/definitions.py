@@ -1,8 +1,9 @@
 """What a piece of code rests on: the definitions of `lib` that it names, those that these name, and so on.
 
-The text of a definition (`Tree.text`) holds neither comments, docstrings, annotations and imports nor the names of
-files and of top-level definitions: a name that leads to another definition stands for that definition. So moving or
-renaming changes nothing here, and an edit changes the text of just the definitions edited.
+The text of a definition (`Tree.text`) holds neither comments, docstrings, annotations and imports
+nor the names of files and of top-level definitions: a name that leads to another definition stands
+for that definition. So moving or renaming changes nothing here, and an edit changes the text of
+just the definitions edited.
 """
 
 import ast
@@ -14,6 +15,7 @@ from pathlib import Path
 Definition = tuple[str, str]  # the module's dotted name, and the name in it; "*" is all of the module
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef,
           ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+# `ctx` (read or written) follows from where a name stands, `kind` is the u before a text.
 NO_CODE = {"annotation", "returns", "type_comment", "type_params", "kind", "ctx"}  # fields that no number depends on
 
 
@@ -32,12 +34,15 @@ def parse(name: str, source: str) -> Module:
     tree = ast.parse(source)
     module = Module(name, imports_of(tree.body))
     for number, statement in enumerate(tree.body):
+        # Imports are followed where their names are used; one that nobody uses reaches no number.
         if isinstance(statement, ast.Import | ast.ImportFrom) or number == 0 and ast.get_docstring(tree) is not None:
             continue
         names = {statement.name} if hasattr(statement, "name") else bound_in(statement)
+        # A list: a name that is bound twice rests on both statements.
         for bound in names:
             module.definitions.setdefault(bound, []).append(statement)
         # What stands under `if __name__ == "__main__"` does not run when the module is imported.
+        # Others may set a seed or a switch of torch, and so belong to every definition here.
         if not names and "__name__" not in {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}:
             module.loose.append(statement)
     return module
@@ -53,6 +58,7 @@ def imports_of(statements: list[ast.stmt]) -> dict[str, str]:
                 found[alias.asname or package] = alias.name if alias.asname else package
         elif isinstance(statement, ast.ImportFrom):
             for alias in statement.names:
+                # `lib` has absolute imports alone; a relative one would have no module here.
                 found[alias.asname or alias.name] = f"{statement.module}.{alias.name}"
     return found
 
@@ -62,6 +68,8 @@ def bound_in(node: ast.AST) -> set[str]:
     names = set()
     for part in ast.walk(node):
         if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+            # Over the whole body, as Python has it: a name that a function binds anywhere is local
+            # everywhere in it.
             names.add(part.id)
         elif isinstance(part, ast.arg):
             names.add(part.arg)
@@ -88,6 +96,7 @@ class Tree:
         place = self.root.joinpath(*name.split("."))
         for file in (place.with_suffix(".py"), place / "__init__.py"):
             if file.exists():
+                # By its time of change: a notebook may be open in JupyterLab while lib is edited.
                 return _parsed(name, file, file.stat().st_mtime_ns)
         return None
 
@@ -104,17 +113,23 @@ class Tree:
         if names[0] != "lib":
             return path
         depth = len(names)
+        # It ends at `lib` itself, whose __init__.py is always there.
         while self.module(".".join(names[:depth])) is None:
             depth -= 1
         module, rest = self.module(".".join(names[:depth])), names[depth:]
+        # With a dot behind both, or `lib.run` would stop `lib.runner` too.
         if any(f"{module.name}.".startswith(f"{stop}.") for stop in self.not_followed):
             return "not followed"
         if not rest:
             return module.name, "*"
         if rest[0] in module.imports:
+            # A name that a module only passes on, as `lib.codec` does those of `lib.geometry`.
             return self.leads_to(".".join([module.imports[rest[0]], *rest[1:]]))
+        # An attribute of a definition: `write` comes to the definition itself one step further in.
         if len(rest) > 1:
             return None
+        # Bound in a way that `parse` does not see: then all of the module counts, rather too much
+        # than too little.
         return module.name, rest[0] if rest[0] in module.definitions else "*"
 
     def text(self, node: ast.AST, module: Module, refer: Callable[[Definition], str]) -> str:
@@ -135,14 +150,17 @@ class _Writer:
         if not isinstance(node, ast.AST):
             return repr(node)
         if isinstance(node, ast.Import | ast.ImportFrom):
+            # A text of its own would hash the names of files.
             return "import"
         if isinstance(node, ast.Name | ast.Attribute):
             target = self.target(node, bound, imports)
             if target is not None:
                 return target if isinstance(target, str) else self.refer(target)
         if isinstance(node, SCOPES):
+            # Imports inside a function are resolved as those of the module are.
             inside = imports_of([part for part in ast.walk(node) if isinstance(part, ast.stmt)])
             imports = imports | inside
+            # Comprehensions bind too: their variable is no definition, even if one has its name.
             bound = (bound | bound_in(node)) - set(inside)
         fields = ", ".join(f"{name}={self.write(value, bound, imports)}"
                            for name, value in self.fields(node, top))
@@ -152,8 +170,11 @@ class _Writer:
     def fields(node, top):
         """The fields that count: empty ones differ between Python's versions, a top-level name is no part of it."""
         for name, value in ast.iter_fields(node):
+            # Python 3.12 gave functions `type_params`: without this, a hash would hang on Python's
+            # version.
             if name in NO_CODE or value is None or value == [] or top and name == "name":
                 continue
+            # Of functions and classes; a module's own is left out in `parse`.
             has_docstring = isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None
             yield name, value[1:] if name == "body" and has_docstring else value
 

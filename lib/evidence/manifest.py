@@ -1,8 +1,9 @@
 """Whether results are still what was stored: a digest over all that each says, listed in a file that git keeps.
 
-`outputs/<profile>/manifest.csv` has a row for each finished run (`digest`, and in `upstream` the digests of the runs
-that it started from) and for each figure's table. A result finished by `lib.run` enters itself; those from before
-28 November 2026 were entered once, as git held them at the commit in the column `commit`.
+`outputs/<profile>/manifest.csv` has a row for each finished run (`digest`, and in `upstream` the
+digests of the runs that it started from) and for each figure's table. A result finished by
+`lib.run` enters itself; those from before 28 November 2026 were entered once, as git held them at
+the commit in the column `commit`.
 """
 
 import csv
@@ -24,11 +25,13 @@ ABOUT = "manifest.csv"
 def digest(folder: Path, upstream: Iterable[str]) -> str:
     """SHA-256 over a finished run's result.json and history.csv, and over the digests of the runs upstream of it.
 
-    The whole result counts: parameters, metrics, evaluation, channels, the weights' checksums, provenance. Layout and
-    the order of its names do not.
+    The whole result counts: parameters, metrics, evaluation, channels, the weights' checksums,
+    provenance. Layout and the order of its names do not.
     """
+    # Sorted: JSON that was written anew by another program is the same result.
     result = json.dumps(places.read_result(folder), sort_keys=True, ensure_ascii=False)
     history = folder / "history.csv"
+    # A picture's format has nothing to train.
     curve = history.read_text() if history.exists() else ""
     return hashlib.sha256(json.dumps([result, curve, list(upstream)]).encode()).hexdigest()
 
@@ -43,6 +46,7 @@ def read(settings: Study) -> dict[str, dict[str, str]]:
     file = places.folder_of(settings, ABOUT)
     if not file.exists():
         return {}
+    # As the csv module asks, or a line break within a field would be changed.
     with open(file, newline="") as stream:
         return {row["name"]: row for row in csv.DictReader(stream)}
 
@@ -52,11 +56,15 @@ def enter(settings: Study, rows: Iterable[dict[str, str]]) -> None:
     file = places.folder_of(settings, ABOUT)
     file.parent.mkdir(parents=True, exist_ok=True)
     with open(file.parent / ".manifest.lock", "w") as lock:
+        # Read within the lock: two runs that finish at once would each write the other's row away.
         fcntl.flock(lock, fcntl.LOCK_EX)
         known = read(settings) | {row["name"]: row for row in rows}
         text = io.StringIO()
+        # csv ends lines by \r\n if it is not told otherwise, which git shows as a change of every
+        # line.
         writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
         writer.writeheader()
+        # Sorted by name, so that git's differences are those of the results.
         writer.writerows({field: row.get(field, "") for field in FIELDS} for _, row in sorted(known.items()))
         places.replace(file, lambda path: path.write_text(text.getvalue()))
 
@@ -67,6 +75,8 @@ def enter_run(settings: Study, item: Run) -> None:
     if settings.pretrain_from is not None:  # step 1 lies in that study's folder, and in its manifest
         known = {name: row for name, row in read(study.load(settings.pretrain_from)).items()
                  if name.startswith("pretrain/")} | known
+    # The digest that upstream has now: of a result that is computed again later, this row still
+    # says what the run started from.
     upstream = [known[name]["digest"] for name in item.upstream if name in known]
     enter(settings, [{"name": item.name, "upstream": " ".join(upstream),
                       "digest": digest(places.folder_of(settings, item.name), upstream)}])

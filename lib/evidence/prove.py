@@ -2,8 +2,9 @@
 
     ./run_all.sh prove COMMIT      today's code against that of a commit
 
-Where they agree, the hashes of their code count as equal from then on (`proven.json`), so that no result becomes stale
-by an edit that changes no number. What runs only on a GPU counts as proven just where one computed it.
+Where they agree, the hashes of their code count as equal from then on (`proven.json`), so that no
+result becomes stale by an edit that changes no number. What runs only on a GPU counts as proven
+just where one computed it.
 """
 
 import json
@@ -26,6 +27,7 @@ from lib.evidence import fingerprint, provenance
 from lib.evidence.definitions import Tree
 
 STUDY = fingerprint.ROOT / "params" / "proof.yaml"
+# Outputs and tests make no number, and data is linked.
 PARTS = ("lib", "notebooks", "params")
 # Before November 28, 2026 `lib` was one folder; what was around the science then, and what a job did to its numbers.
 FLAT_AROUND = tuple(f"lib.{name}" for name in (
@@ -43,12 +45,15 @@ def main(commit: str, study_file: Path = STUDY) -> int:
         names = {}
         for tree in (old, today):
             link_data(tree)
+            # Both: a GPU's or newer processor's bfloat16 takes other paths through the code.
             names[tree] = [compute(tree, study_file, asked) for asked in ("float32", "bfloat16")]
+        # A version that fell back to float32 is not compared with one that did not.
         comparable = [name for name in names[today] if precision(old, name) == precision(today, name)]
         unequal = [line for name in comparable for line in compare(old / "outputs" / name, today / "outputs" / name)]
         runs = [result.parent for name in comparable for result in (today / "outputs" / name).glob("*/*/result.json")]
         for line in unequal:
             print(line)
+        # No runs prove nothing.
         if unequal or not runs:
             print(f"{len(unequal)} of {len(runs)} runs differ from those of {commit}: nothing is recorded.")
             return 1
@@ -68,17 +73,20 @@ def link_data(folder: Path) -> None:
     """Let a copy of the project use the data sets that are here."""
     (folder / "data").mkdir()
     for path in (fingerprint.ROOT / "data").iterdir():
+        # Linked, not copied: all of CIFAR-100 is large, and nothing writes to it.
         (folder / "data" / path.name).symlink_to(path)
 
 
 def call(folder: Path, *arguments: str, **options: Any) -> subprocess.CompletedProcess:
     """Run a module of the copy in `folder`, `python -m …`, and of no other project that the environment names."""
+    # Else the copy would import the project's own lib, and prove that it equals itself.
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     return subprocess.run([sys.executable, "-m", *arguments], cwd=folder, env=environment, check=False, **options)
 
 
 def extract(commit: str, folder: Path) -> None:
     """The files of a commit that make numbers, in `folder`; InputError where there is no such commit."""
+    # `git archive` reads the commit alone: the working tree and its index stay as they are.
     done = subprocess.run(["git", "archive", commit, *PARTS], cwd=fingerprint.ROOT, capture_output=True, check=False)
     if done.returncode:
         raise InputError(f"There is no commit {commit!r} to compare with.")
@@ -89,8 +97,10 @@ def extract(commit: str, folder: Path) -> None:
 def compute(tree: Path, study_file: Path, asked: str) -> str:
     """Let a version of the code compute the study, asked for in one precision; returns its name there."""
     name = f"{study_file.stem}-{asked}"
+    # The asked study, not the commit's own: both versions compute the same.
     content = yaml.safe_load(study_file.read_text()) | {"name": name, "precision": asked}
     (tree / "params" / f"{name}.yaml").write_text(yaml.safe_dump(content))
+    # By `lib.workers`, which every version has and which makes no report.
     done = call(tree, "lib.workers", name, capture_output=True, text=True)
     if done.returncode:
         raise InputError(f"The code in {tree.name} could not compute the study: "
@@ -106,6 +116,7 @@ def precision(tree: Path, name: str) -> str:
 
 def compare(old: Path, today: Path) -> Iterator[str]:
     """The runs of two folders whose numbers differ, with what differs, a line each."""
+    # Of both: a run that one version no longer lists differs too.
     names = {str(file.parent.relative_to(root)) for root in (old, today) for file in root.glob("*/*/result.json")}
     for name in sorted(names):
         ours, theirs = numbers(today / name), numbers(old / name)
@@ -120,6 +131,7 @@ def numbers(folder: Path) -> dict:
         return {}
     result = json.loads((folder / "result.json").read_text())
     history = folder / "history.csv"
+    # How long an epoch took is no number of the study.
     curve = pd.read_csv(history).drop(columns="seconds").to_csv() if history.exists() else None
     return {"history": curve, **{key: result.get(key) for key in ("metrics", "evaluation", "channels", "weights")}}
 
@@ -131,8 +143,10 @@ def record(commit: str, old: Path, today: Path, precisions: list[str], covered: 
     newer = Tree(today, fingerprint.AROUND)  # the copy that computed, whatever has been edited since
     stored, equal = json.loads(fingerprint.PROVEN.read_text()), {}
     for notebook in ("01_pretrain", "02_prune", "03_autoencoder", "04_end_to_end", "05_baselines"):
+        # Hashed by today's rules: what the commit hashed in its own way cannot be compared.
         before = fingerprint.code(notebook, older, FLAT_STAGE if flat else fingerprint.STAGE)[0]
         now = fingerprint.code(notebook, newer)[0]
+        # Known already, directly or by way of others: nothing to add.
         if fingerprint.canonical(before) != fingerprint.canonical(now):
             equal[now] = before
     if equal:

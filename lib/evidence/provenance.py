@@ -12,11 +12,13 @@ from typing import Any
 import torch
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+# Those that compute numbers or pixels, and papermill, which executes.
 LIBRARIES = ("torch", "torchvision", "numpy", "papermill")
 
 
 def origin() -> dict:
     """The commit that a run starts with, and whether files differ from it (None without git)."""
+    # These two alone: a study that is under way changes outputs/ all the time.
     changes = _git("status", "--porcelain", "lib", "notebooks")
     return {"commit": _git("rev-parse", "HEAD"), "uncommitted_changes": None if changes is None else bool(changes)}
 
@@ -31,7 +33,9 @@ def record(job: Any, trained_seconds: float) -> dict:
         "versions": {"python": platform.python_version(),
                      **{name: importlib.metadata.version(name) for name in LIBRARIES if _installed(name)}},
         "start": job.started.isoformat(timespec="seconds"), "end": ended.isoformat(timespec="seconds"),
+        # Of a run that was resumed, the clock since its last start would be too short.
         "seconds": round(max((ended - job.started).total_seconds(), float(trained_seconds)), 1),
+        # Linux counts in KiB.
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
 
 
@@ -56,6 +60,7 @@ def processor() -> str:
     known = {}
     for line in info.read_text().splitlines() if info.exists() else []:
         key, _, value = line.partition(":")
+        # The first core's: all others say the same.
         known.setdefault(key.strip(), value.strip())
     family, model = known.get("cpu family", "unknown"), known.get("model", "unknown")
     return f"{known.get('vendor_id', platform.machine())}, family {family}, model {model}"

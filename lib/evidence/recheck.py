@@ -1,7 +1,8 @@
 """Compute a finished run again, beside its stored result, and compare: ./run_all.sh recheck PROFILE RUN
 
-It is computed in a folder of its own that ends with the command; nothing under outputs/ changes, also when it is
-killed. Upstream runs whose weights are here are taken from there; others, or all with --upstream, are computed too.
+It is computed in a folder of its own that ends with the command; nothing under outputs/ changes,
+also when it is killed. Upstream runs whose weights are here are taken from there; others, or all
+with --upstream, are computed too.
 """
 
 import random
@@ -25,6 +26,7 @@ def main(profile: str, names: Iterable[str], upstream: bool = False) -> int:
         if name not in listed or not places.finished(places.folder_of(settings, name)):
             raise InputError(f"The study {settings.name} has no finished run {name}.")
         stored = places.read_result(places.folder_of(settings, name))
+        # Outside the project, whose results are safe whatever the run does.
         with tempfile.TemporaryDirectory(prefix="recheck-") as folder:
             new = compute(settings, listed, name, Path(folder), upstream)
         compared = compare(stored, new, allowed_spread(settings, stored))
@@ -41,6 +43,7 @@ def compute(settings: study.Study, listed: dict, name: str, folder: Path, upstre
     for other in study.needs(listed, name) - {name}:
         stored = places.folder_of(settings, other)
         if not upstream and places.finished(stored, weights=True):
+            # At its place in the copy, where the run looks for it.
             copy = folder / stored.relative_to(study.ROOT)
             copy.mkdir(parents=True)
             for file in (stored / "result.json", *stored.glob("model*.safetensors")):
@@ -54,6 +57,7 @@ def compute(settings: study.Study, listed: dict, name: str, folder: Path, upstre
 def same_arithmetic(stored: dict, new: dict) -> bool:
     """Whether both were made by equal arithmetic: then they must agree to the bit."""
     old, now = stored["provenance"], new["provenance"]
+    # Sums in another order round differently: so do other threads, and another torch.
     keys = ["device", "threads", "precision"]
     if "NVIDIA" not in old["device"]:
         keys.append("processor")  # results from before 28 November 2026 do not say which
@@ -64,19 +68,22 @@ def same_arithmetic(stored: dict, new: dict) -> bool:
 def allowed_spread(settings: study.Study, stored: dict) -> float:
     """The difference of two accuracies that another processor may make: as large as another seed's.
 
-    Three standard deviations of a difference of two trainings: over the seeds of this point where the study has
-    several, and never less than the binomial one of its test images.
+    Three standard deviations of a difference of two trainings: over the seeds of this point where
+    the study has several, and never less than the binomial one of its test images.
     """
     images = 100 * settings.classes
+    # Where a run has no accuracy, one half: the largest binomial error.
     share = stored["metrics"].get("accuracy_at_snr", stored["metrics"].get("accuracy_clean", 0.5))
     deviation = (share * (1 - share) / images) ** 0.5
-    seeds = [places.read_result(folder)["metrics"].get("accuracy_clean")
-             for folder in places.folder_of(settings, stored["name"]).parent.glob(
-                 stored["name"].split("/")[1].replace(f"-s{stored['parameters']['seed']}", "-s*", 1))
-             if places.finished(folder)]
-    seeds = [value for value in seeds if value is not None]
+    folder = places.folder_of(settings, stored["name"])
+    # The first "-s" with the seed behind it; the variant's name comes after.
+    same_point = folder.name.replace(f"-s{stored['parameters']['seed']}", "-s*", 1)
+    found = [places.read_result(other)["metrics"].get("accuracy_clean")
+             for other in folder.parent.glob(same_point) if places.finished(other)]
+    seeds = [value for value in found if value is not None]
     if len(seeds) > 1:
         deviation = max(deviation, pd.Series(seeds).std())
+    # Two results, each with this deviation: their difference has √2 of it.
     return 3 * 2**0.5 * deviation
 
 
@@ -86,9 +93,12 @@ def compare(stored: dict, new: dict, spread: float) -> pd.DataFrame:
     rows = []
     for what, old, now in _numbers(stored, new):
         # Counts and symbols of a net that was pruned elsewhere differ as the net does: a twentieth is allowed.
-        allowed = 0.0 if equal else spread if what.startswith("accuracy") else 0.05 * abs(old)
+        allowed = spread if what.startswith("accuracy") else 0.05 * abs(old)
+        if equal:
+            allowed = 0.0
         rows.append({"number": what, "stored": old, "new": now, "difference": now - old, "allowed": allowed,
                      "within": abs(now - old) <= allowed})
+    # Weights tell more than accuracies, of which each can be the same by chance.
     if equal and "weights" in stored:
         same = stored["weights"] == new["weights"]
         rows.append({"number": "weights (checksums differ)", "stored": 0, "new": int(not same),
@@ -101,6 +111,7 @@ def _numbers(stored, new):
     for key, old in stored["metrics"].items():
         if isinstance(old, int | float):
             yield key, old, new["metrics"][key]
+    # By SNR and draw, not by position: a study may have got further SNRs since.
     points = {(row["snr_db"], row["draw"]): row["accuracy"] for row in new["evaluation"]}
     for row in stored["evaluation"]:
         yield (f"accuracy at {row['snr_db']:g} dB, draw {row['draw']}", row["accuracy"],
@@ -111,16 +122,20 @@ def sample(profile: str, count: int, seconds: float = 600) -> list[str]:
     """Names of finished runs, drawn at random, that this machine can compute again within the seconds."""
     settings = study.load(profile)
     listed = {item.name: item for item in study.runs(settings)}
-    finished = {name: places.read_result(places.folder_of(settings, name)) for name in listed
-                if places.finished(places.folder_of(settings, name))}
+    folders = {name: places.folder_of(settings, name) for name in listed}
+    finished = {name: places.read_result(folder) for name, folder in folders.items()
+                if places.finished(folder)}
     here = provenance.device()
     names, left = list(finished), seconds
+    # Another choice each time: a sample that is always the same checks the same.
     random.shuffle(names)
     chosen = []
     for name in names:
+        # With what is upstream of it and has no weights here, which is computed too.
         missing = study.needs(listed, name, lambda other: places.finished(places.folder_of(settings, other), True))
-        made_here = all(finished[other]["provenance"]["device"] == here for other in missing if other in finished)
-        cost = sum(finished[other]["provenance"]["seconds"] for other in missing if other in finished)
+        known = [finished[other]["provenance"] for other in missing if other in finished]
+        made_here = all(origin["device"] == here for origin in known)
+        cost = sum(origin["seconds"] for origin in known)
         if made_here and cost <= left and len(chosen) < count:
             chosen.append(name)
             left -= cost
