@@ -15,8 +15,9 @@ EVALUATED = ("accuracy", "accuracy_selecting", "accuracy_reporting")  # have a v
 class Numbers:
     """A study's results. A `point` names a model by columns of `results.load`: pool, ratio, bandwidth, seed, …
 
-    `snr_db` is the SNR of training. Without `scheme` the model is one of ours, without `step` after step 4, without
-    `variant` as proposed. Accuracies are in percent, their differences in points, operations in 10⁶.
+    `snr_db` is the SNR of training. Without `scheme` the model is one of ours, without `step` after
+    step 4, without `variant` as proposed. Accuracies are in percent, their differences in points,
+    operations in 10⁶.
     """
 
     def __init__(self, profile: str):
@@ -32,6 +33,7 @@ class Numbers:
         rows = self.table
         for name, value in point.items():
             rows = rows[rows["train_snr_db" if name == "snr_db" else name] == value]
+        # An error and no empty value: a sentence about nothing would still read well.
         if rows.empty:
             raise KeyError(f"{self.settings.name} has no result for {point}")
         return rows
@@ -40,9 +42,11 @@ class Numbers:
         """A column's value for each seed, the mean over noise draws; at the SNR of training, or `at` another."""
         rows = self.rows(**point)
         if column in EVALUATED:
+            # Each model at its own SNR of training, where no other is asked for.
             rows = rows[rows.snr_db == (rows.train_snr_db if at is None else at)]
             if rows.empty:
                 raise KeyError(f"{self.settings.name} has no evaluation at {at} dB for {point}")
+        # Over noise draws first, so that each seed counts once.
         values = rows.groupby("seed")[column].mean().astype(float)
         return 100 * values if column.startswith("accuracy") else values
 
@@ -61,6 +65,8 @@ class Numbers:
     def below(self, half: str, **point: str | float) -> float:
         """Points below the baseline of the same seeds, on the `selecting` or `reporting` half of the test images."""
         found = self.by_seed(f"accuracy_{half}", **point)
+        # The same half and the same seeds: what is easy about a half, or lucky about a seed, is in
+        # both.
         return (self.by_seed(f"accuracy_{half}_clean", step="pretrain")[found.index] - found).mean()
 
     def macs(self, **point: str | float) -> float:
@@ -77,6 +83,8 @@ class Numbers:
 
     def rising(self, limit: float) -> list[str]:
         """The runs of step 3 whose loss ends more than `limit` (a share) above its lowest."""
+        # The last value against the lowest: a rate that is too high shows as a loss that rises
+        # again.
         losses = {run: self.history(run).loss for run in self.runs[self.runs.step == "autoencoder"].run}
         return [run for run, loss in losses.items() if loss.iloc[-1] > (1 + limit) * loss.min()]
 
@@ -95,9 +103,13 @@ def as_text(value: object) -> str:
     """How a number is written: counts with thousands set apart, measured ones to a tenth, nothing for a missing one."""
     if isinstance(value, str):
         return value
+    # NaN alone is unlike itself.
     if value is None or value != value:
         return ""
+    # Whole numbers were counted, others measured: more digits than a tenth of a point would be
+    # noise.
     text = f"{value:,}" if isinstance(value, int) else f"{value:.1f}"
+    # A difference that rounds to nothing has no sign; others have the typographic minus.
     return "0.0" if text == "-0.0" else text.replace("-", "−")
 
 

@@ -1,7 +1,7 @@
 """README.md and docs/, with every number looked up in the committed results.
 
-Their texts are the templates in docs/templates, whose expressions ask `lib.pages.numbers`. Each is written into
-docs/, and the blocks of readme.md.j2 between the markers of README.md.
+Their texts are the templates in docs/templates, whose expressions ask `lib.pages.numbers`. Each is
+written into docs/, and the blocks of readme.md.j2 between the markers of README.md.
 """
 
 import re
@@ -17,11 +17,13 @@ from lib.report import tables
 
 TEMPLATES = study.ROOT / "docs" / "templates"
 README = "readme.md.j2"
+# The name in the marker is the block's; the text around the markers is written by hand.
 MARKED = re.compile(r"(<!-- (\w+): written .*?-->\n).*?(<!-- end of \2 -->)", re.S)
 
 
 def refresh(check: bool = False) -> list[Path]:
     """Write the pages from the results; returns the files that changed or, with `check`, would change."""
+    # Only what differs is written, so that a refresh without new results touches no file.
     changed = {file: text for file, text in pages().items() if not file.exists() or file.read_text() != text}
     if not check:
         for file, text in changed.items():
@@ -35,6 +37,7 @@ def pages() -> dict[Path, str]:
     for file in sorted(TEMPLATES.glob("*.md.j2")):
         template = environment().get_template(file.name)
         if file.name == README:
+            # Block by block, because the template has no text of its own between them.
             blocks = {name: "".join(block(template.new_context())) for name, block in template.blocks.items()}
             written[readme] = MARKED.sub(lambda found: found[1] + blocks[found[2]] + found[3],  # noqa: B023
                                          readme.read_text())
@@ -46,8 +49,11 @@ def pages() -> dict[Path, str]:
 @lru_cache(maxsize=1)
 def environment() -> jinja2.Environment:
     """What an expression of a template can use; the results are read once a process."""
+    # Every result of both studies is read here, which all pages share.
     names = {"gpu": numbers.Numbers("gpu"), "quick": numbers.Numbers("quick"), "sure": numbers.sure,
              "results": results, "tables": tables, "choices": choices.choices}
+    # Strict: a misspelt name is an error. `finalize` writes every number, so that none is formatted
+    # twice, in two ways.
     made = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined,
                               trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
                               finalize=numbers.as_text, extensions=["jinja2.ext.do"])
