@@ -28,7 +28,9 @@ class NoisePlane(nn.Module):
         self.channel = channel
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        # Read at every call, because evaluation sets the channel's SNR anew.
         sigma = 10 ** (-self.channel.snr_db / 20)
+        # One value for all pixels: the noise is the same in all of them.
         return torch.cat([x, x.new_full((len(x), 1, *x.shape[2:]), sigma)], 1)
 
 
@@ -43,10 +45,12 @@ def bottlenet_plus(pool: int, channels: int, bandwidth: int, snr_db: float) -> L
     Raises InputError for a bandwidth that no latent has.
     """
     latent, stride = _latent(pool, channels, bandwidth)
+    # No overlap and no padding with stride 2; 3×3 keeps the size with stride 1.
     kernel = {"kernel_size": 2, "stride": 2} if stride == 2 else {"kernel_size": 3, "padding": 1}
     link = Link(nn.Identity(), nn.Sequential(
         (nn.ConvTranspose2d if stride == 2 else nn.Conv2d)(latent, channels, **kernel),
         nn.BatchNorm2d(channels), nn.ReLU()), snr_db)
+    # After the link, since the noise plane needs the very channel that the link sends over.
     link.encoder = nn.Sequential(
         NoisePlane(link.channel), nn.Conv2d(channels + 1, latent, **kernel), nn.BatchNorm2d(latent), nn.Sigmoid())
     return link
@@ -58,6 +62,7 @@ def _latent(pool, channels, bandwidth):
         raise InputError(f"The split must be after pooling 1 to 5, not {pool!r}.")
     strided = SYMBOLS_PER_CHANNEL[pool]
     units = {1: strided} if pool == 5 else {2: strided, 1: 4 * strided}  # symbols of a latent channel, by stride
+    # Stride 2 first, which needs fewer operations.
     for stride, unit in units.items():
         if bandwidth % unit == 0 and 1 <= bandwidth // unit <= channels:
             return bandwidth // unit, stride
@@ -79,18 +84,22 @@ class JPEG(nn.Module):
         self.quality = quality
 
     def forward(self, latent: torch.Tensor) -> torch.Tensor:
+        # Forward this is what JPEG gives back; backward the second summand has no gradient.
         return latent + (self._code(latent)[1] - latent).detach()
 
     def sizes(self, latent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Bytes of each image of the latent, int64 [N]: (whole files, entropy-coded data only), range included."""
         files, _ = self._code(latent)
+        # Least and greatest value, two bytes each.
         whole = torch.tensor([len(file) for file in files]) + 4  # bytes of the range
         return whole, whole - pictures.jpeg_header_bytes(files[0])
 
     def _code(self, latent):
         """(files, latent restored from them)"""
+        # Rounded as they travel, so that both ends quantise between the same bounds.
         low, high = (extreme((1, 2, 3), keepdim=True).half().float() for extreme in (latent.amin, latent.amax))
         greys = tile(features.quantise(latent.float(), 8, low, high)[0]).cpu().numpy()
+        # Each image its own file: a device sends one picture at a time.
         coded = [pictures.code_picture(grey, "JPEG", self.quality) for grey in greys]
         files, decoded = zip(*coded, strict=True)
         levels = untile(torch.from_numpy(np.stack(decoded)), latent.shape[1:]).to(latent.device)
@@ -99,8 +108,10 @@ class JPEG(nn.Module):
 
 def tile(maps: torch.Tensor) -> torch.Tensor:
     """Lay channels [N, C, h, w] out as pictures [N, rows·h, columns·w], about square, filled up with zeros."""
+    # About square: JPEG codes blocks of 8×8, and fills up what is narrower.
     columns = math.ceil(math.sqrt(maps.shape[1]))
     maps = F.pad(maps, (0, 0, 0, 0, 0, -maps.shape[1] % columns))
+    # [N, rows, columns, h, w], then each row's pixels beside each other.
     return maps.unflatten(1, (-1, columns)).transpose(2, 3).flatten(3).flatten(1, 2)
 
 
@@ -124,10 +135,12 @@ class BottleNet(Link):
         stride = 1 if pool == 5 else 2
         encoder = nn.Sequential(
             nn.Conv2d(channels, reduced, 1), nn.BatchNorm2d(reduced), nn.ReLU(),
+            # Kernel and stride are equal: every pixel is read once.
             nn.Conv2d(reduced, reduced, stride, stride), nn.BatchNorm2d(reduced), nn.ReLU())
         decoder = nn.Sequential(
             nn.ConvTranspose2d(reduced, reduced, stride, stride), nn.BatchNorm2d(reduced), nn.ReLU(),
             nn.Conv2d(reduced, channels, 1), nn.BatchNorm2d(channels), nn.ReLU())
+        # No noise: at its SNR a digital scheme decodes without error.
         super().__init__(encoder, decoder, snr_db=None)
         self.channel = JPEG(quality)
 
@@ -143,6 +156,8 @@ def train_in_phases(fit: Callable, pipeline: Pipeline, images: torch.Tensor, lab
     Cross-entropy; `fit` is `Job.fit` and takes the `options`. Frozen weights still see batch norm in training
     mode, as published. Returns both learning curves, with a column `phase`.
     """
+    # First the link alone: gradients through one that is still random would spoil a trained
+    # network.
     curves = []
     for phase, schedule in enumerate((frozen, everything), 1):
         for half in (pipeline.device_half, pipeline.edge_half):

@@ -23,16 +23,22 @@ def quantise(features: torch.Tensor, bits: int, low: torch.Tensor | None = None,
     """
     if bits not in BITS:
         raise InputError(f"Features are quantised to 1 to 8 bits, not {bits}.")
+    # Given bounds are those that the receiver knows; a test image may lie outside.
     low = features.min() if low is None else low
     high = features.max() if high is None else high
     step = (high - low) / (2**bits - 1)
+    # A constant layer has no step, and any will do. Clamped: beyond the bounds a level would not
+    # fit its bits.
     levels = ((features - low) / torch.where(step > 0, step, 1)).round().clamp(0, 2**bits - 1)
     return levels.byte(), low + levels * step
 
 
 def level_frequencies(levels: torch.Tensor, bits: int, unseen: float = 1) -> torch.Tensor:
     """How often each channel takes each level: [C, 2^bits] of levels [N, C, H, W]; `unseen` is added to counts."""
+    # By channel: some are nearly always 0, and one table for all would cost bits.
     counts = torch.stack([torch.bincount(channel.flatten(), minlength=2**bits) for channel in levels.unbind(1)])
+    # What training never showed must have a code too. Double, because thousands of code lengths are
+    # added up.
     counts = counts.double() + unseen
     return counts / counts.sum(1, keepdim=True)
 
@@ -43,6 +49,7 @@ def code_bits(levels: torch.Tensor, frequencies: torch.Tensor | None = None) -> 
     p is the product of each level's frequency in its channel, [C, levels], by default the given levels' own.
     """
     frequencies = level_frequencies(levels, 8, unseen=0) if frequencies is None else frequencies
+    # One message an image over all channels: coded apart, each would be rounded up.
     bits = sum(length[channel.int()].sum((1, 2))
                for length, channel in zip(-frequencies.log2(), levels.unbind(1), strict=True))
     return bits.sub(1e-6).ceil() + 1  # a rounding error is not a bit
@@ -54,6 +61,7 @@ def jalad(features: torch.Tensor, bits: int,
 
     Bounds and frequencies, known to both ends, are those of the `training` features (by default, of these).
     """
+    # The test images' own bounds and frequencies would have to be sent with them.
     training = features if training is None else training
     levels, restored = quantise(features, bits, training.min(), training.max())
     return restored, code_bits(levels, level_frequencies(quantise(training, bits)[0], bits))
@@ -97,6 +105,7 @@ def feature_codes(training: torch.Tensor, bandwidth: int, snr_db: float) -> list
     """
     budget = bandwidth * capacity(snr_db) - 2  # arithmetic coding ends within 2 bits
     mean, codes = training.mean(0), []
+    # By variance: a channel that never changes tells nothing, however large it is.
     order = (training - mean).square().mean(0).sum((1, 2)).argsort(descending=True)
     for share in (1, 2, 4):
         sent = order[:math.ceil(len(order) / share)]
@@ -117,6 +126,8 @@ def _finest_step(features, budget):
     The largest puts all features at level 0. Bits fall as the step grows, so a bisection finds it.
     """
     largest = max(features.max().item(), 1e-6)
+    # In equal ratios: halving the step costs at most about one bit a feature, wherever it starts.
+    # From what fits a byte to a step at which the largest value rounds to level 0.
     steps = np.geomspace(largest / 255, 2.1 * largest, 513).tolist()
     low, high = 0, len(steps)
     while low < high:
@@ -133,6 +144,7 @@ def _levels(features, step):
 
 
 def _mean_bits(features, step):
+    # The entropy, which arithmetic coding reaches but for the two bits of the budget.
     frequencies = level_frequencies(_levels(features, step), 8, UNSEEN)
     return -(frequencies * frequencies.log2()).sum().item() * features[0, 0].numel()
 
@@ -143,5 +155,6 @@ def _centroids(features, levels, otherwise):
     for values, level, missing in zip(features.transpose(0, 1).flatten(1), levels.unbind(1), otherwise, strict=True):
         counts = torch.bincount(level.flatten(), minlength=256)
         sums = torch.bincount(level.flatten(), weights=values, minlength=256)
+        # A level that never occurred has no mean, and takes the other value.
         rows.append(torch.where(counts > 0, (sums / counts.clamp(min=1)).to(otherwise), missing))
     return torch.stack(rows)
