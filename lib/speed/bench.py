@@ -29,12 +29,14 @@ from lib.speed.bench_device import device_half, pruned_layers
 from lib.speed.bench_training import Row, Scale, faster_step, gpu_training, matrix_rate, training_step
 
 LIBRARIES = ("torch", "torchvision", "numpy")
+# In one process, by turns: what a neighbour takes hits all of them alike.
 PARTS = (training_step, faster_step, device_half, gpu_training)
 
 
 def main(scale: Scale | None = None, folder: Path = study.ROOT / "outputs" / "bench") -> int:
     """Measure, print and store the tables; returns the exit code."""
     scale = scale or Scale()
+    # As every run does, so that what is measured is what runs have.
     memory.keep_memory()
     torch.manual_seed(0)
     images = data.dataset("mini")
@@ -44,6 +46,7 @@ def main(scale: Scale | None = None, folder: Path = study.ROOT / "outputs" / "be
     for number, part in itertools.product(range(scale.rounds), PARTS):
         before, began = after, time.perf_counter()
         measured = list(part(scale, images))
+        # Each product serves the part before it and the part after it.
         after = matrix_rate(scale.matrix)
         rows += [replace(row, product=(before + after) / 2) for row in measured]
         print(f"round {number + 1} of {scale.rounds}, {part.__name__}: {time.perf_counter() - began:.0f} s", flush=True)
@@ -55,6 +58,7 @@ def main(scale: Scale | None = None, folder: Path = study.ROOT / "outputs" / "be
 
 def table(rows: Iterable[Row]) -> pd.DataFrame:
     """One line for every `what`: median, least and most over the rounds, and whether the median meets the target."""
+    # By name, in the order of the first round.
     rounds: dict[str, list[Row]] = {}
     for row in rows:
         rounds.setdefault(row.what, []).append(row)
@@ -62,6 +66,7 @@ def table(rows: Iterable[Row]) -> pd.DataFrame:
     for what, found in rounds.items():
         first = found[0]
         values = pd.Series([row.shown for row in found])
+        # Of the median: one disturbed round must not decide.
         target, reached = judged(first, values.median())
         lines.append({"what": what, "against": first.against, "median": values.median(), "least": values.min(),
                       "most": values.max(), "unit": first.unit, "repeats": values.count(),
@@ -72,6 +77,7 @@ def table(rows: Iterable[Row]) -> pd.DataFrame:
 
 def judged(row: Row, median: float) -> tuple[str, str]:
     """(the row's target, whether a median reaches it), as text."""
+    # Most rows have no target and are there to be read.
     if row.at_least is not None:
         target, met = f"≥ {row.at_least:,g} {row.unit}", median >= row.at_least
     elif row.below is not None:
@@ -88,6 +94,7 @@ def layer_table(rounds: list[dict[str, float]]) -> pd.DataFrame:
 
     `lost_ms` is the time that the pruned layer takes beyond what its MACs promise.
     """
+    # Median over rounds before any ratio.
     layers = pd.DataFrame(rounds).groupby("layer").median()
     return pd.DataFrame({
         "filters": layers.filters.astype(int), "left": layers.left.astype(int),
@@ -105,12 +112,14 @@ def machine(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     name = provenance.device()
     if torch.cuda.is_available() or not cpuinfo.exists():
         return name
+    # The first processor's lines: a later one overwrites them with the same.
     numbers = dict(re.findall(r"^(cpu family|model)\s*: (\d+)$", cpuinfo.read_text(), flags=re.MULTILINE))
     return ", ".join([name, *(f"{key.removeprefix('cpu ')} {number}" for key, number in numbers.items())])
 
 
 def store(lines: pd.DataFrame, layers: pd.DataFrame, scale: Scale, folder: Path) -> None:
     """Write both tables as CSV and together as Markdown, headed by the machine and the versions; print them."""
+    # By machine, so that tables of several stand beside each other in git.
     stem = re.sub(r"[^a-z0-9]+", "-", machine().lower()).strip("-")
     folder.mkdir(parents=True, exist_ok=True)
     text = page(lines, layers, scale)
@@ -124,6 +133,7 @@ def store(lines: pd.DataFrame, layers: pd.DataFrame, scale: Scale, folder: Path)
 def page(lines: pd.DataFrame, layers: pd.DataFrame, scale: Scale) -> str:
     """Both tables as Markdown, after a line that says where, when and with what they were measured."""
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES)
+    # KiB on Linux, here in GiB.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     medians = [f"{line.median:.3g} {line.unit} ({line.least:.3g} to {line.most:.3g})" if line.repeats else ""
                for line in lines.itertuples()]

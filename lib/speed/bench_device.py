@@ -20,16 +20,21 @@ Pair = tuple[nn.Sequential, nn.Sequential]
 def halves(scale: Scale, images: data.Dataset) -> Pair:
     """The device half before pool 2, and the same at ratio 0.5 by Taylor scores, batch norm folded in both."""
     torch.manual_seed(0)  # the same pair in every round
+    # Untrained: how long a layer takes does not depend on its values.
     network: Any = vgg.vgg16_bn(100, scale.width).eval()
+    # One batch of real images: scores need gradients, not accuracy.
     batch = images.normalise(images.train_images[:scale.batch]), images.train_labels[:scale.batch]
     scores = pruning.taylor_scores(network, [batch], 2)
     count = filters_to_remove(sum(map(len, scores.values())), 0.5)
     pruned: Any = pruning.remove_filters(network, pruning.select(scores, count))
+    # Folded, as any deployment does: else batch norm's time, which pruning cannot save in MACs,
+    # would hide what it does save.
     return fold_batch_norm(vgg.split(network, 2)[0]), fold_batch_norm(vgg.split(pruned, 2)[0])
 
 
 def fold_batch_norm(module: nn.Module) -> Any:
     """A copy for inference: in every nn.Sequential, batch norm goes into the convolution right before it."""
+    # Of a copy, because folding changes weights.
     folded = copy.deepcopy(module).eval()
     for part in [part for part in folded.modules() if isinstance(part, nn.Sequential)]:
         for (name, layer), (following, norm) in itertools.pairwise(list(part.named_children())):
@@ -43,6 +48,7 @@ def device_half(scale: Scale, images: data.Dataset) -> Iterator[Row]:
     """Inference of a pruned device half and of the unpruned one, by turns."""
     pair = halves(scale, images)
     pixels = images.normalise(images.test_images[:scale.images])
+    # Pruned right after unpruned, again and again: a drift hits both.
     turns = torch.tensor([[timed(evaluation.forward, half, pixels)[0] for half in pair]
                           for _ in range(ALTERNATIONS + 1)])
     unpruned, pruned = turns[1:].sum(0).tolist()  # the first turn warms up
@@ -61,6 +67,7 @@ def pruned_layers(scale: Scale, images: data.Dataset) -> list[dict[str, float]]:
     turns = torch.tensor([[layer_seconds(half, pixels) for half in pair] for _ in range(ALTERNATIONS + 1)])
     seconds = turns[1:].median(0).values  # [half, layer]; the first turn warms up
     inputs = [convolution_inputs(half) for half in pair]
+    # By layer: what pruning promises there, beside the time that it takes.
     macs = [[flops.count_macs(layer, shape) for layer, shape in half] for half in inputs]
     filters = [[layer.out_channels for layer, _ in half] for half in inputs]
     return [{"layer": number + 1, "filters": filters[0][number], "left": filters[1][number],
@@ -72,6 +79,7 @@ def pruned_layers(scale: Scale, images: data.Dataset) -> list[dict[str, float]]:
 @torch.inference_mode()
 def convolution_inputs(half: nn.Sequential) -> list[tuple[nn.Conv2d, tuple[int, int, int]]]:
     """[(convolution, shape (C, H, W) of its input)] of a device half."""
+    # Zeros suffice for shapes.
     x, found = torch.zeros(1, 3, 32, 32), []
     for layer in half:
         if isinstance(layer, nn.Conv2d):
@@ -88,6 +96,7 @@ def layer_seconds(half: nn.Sequential, x: Tensor) -> list[float]:
     for layer in half:
         spent, x = timed(layer, x)
         if isinstance(layer, nn.Conv2d):
+            # What follows a convolution is added to it, up to the next one.
             seconds.append(0.0)
         seconds[-1] += spent
     return seconds

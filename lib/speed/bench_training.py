@@ -50,6 +50,7 @@ class Row:
         return 100 * self.value / self.product if self.of_product and self.product else self.value
 
 
+# What `matrix_convolutions` is compared with: the engine's context without it.
 class OneDNN(training.Engine):
     """float32 on the CPU with PyTorch's own convolutions, without those of lib/speed/convolutions.py."""
 
@@ -66,12 +67,14 @@ def timed(function: Callable, *arguments: Any, **options: Any) -> tuple[float, A
 
 def matrix_rate(size: int) -> float:
     """Floating-point operations a second of a size³ float32 matrix product."""
+    # Into memory that is there already: only the product is timed.
     a, b, product = torch.randn(size, size), torch.randn(size, size), torch.ones(size, size)
     return 2 * size**3 / timed(torch.matmul, a, b, out=product)[0]
 
 
 def fit(width: float, images: data.Dataset, epochs: int, count: int, batch: int, engine: training.Engine) -> Any:
     """Learning curve of a new network in `training.fit`, which is what the studies run, with augmentation."""
+    # Through `training.fit` itself, or the benchmark would measure a loop that no study runs.
     schedule = Schedule(epochs=epochs, lr=1e-3, batch_size=batch, images_per_epoch=count)
     return training.fit(vgg.vgg16_bn(100, width), images.train_images, images.train_labels, F.cross_entropy, schedule,
                         seed=0, prepare=images.normalise, augmented=True, engine=engine, report=lambda line: None)
@@ -79,12 +82,14 @@ def fit(width: float, images: data.Dataset, epochs: int, count: int, batch: int,
 
 def epoch_seconds(scale: Scale, images: data.Dataset, width: float, count: int, engine: training.Engine) -> float:
     """Seconds of an epoch of `count` images, after a step that warms up."""
+    # Libraries choose their kernels in the first step.
     fit(width, images, 1, scale.batch, scale.batch, engine)
     return timed(fit, width, images, 1, count, scale.batch, engine)[0]
 
 
 def load_seconds(images: data.Dataset, count: int, batch: int) -> float:
     """Seconds that the same epoch spends on drawing, gathering, augmenting and normalising its images."""
+    # The same calls as in training, without the network.
     began, generator = time.perf_counter(), torch.Generator().manual_seed(0)
     order = torch.randperm(len(images.train_images), generator=generator)[:count]
     choices = data.draw_augmentation(count, generator)
@@ -95,6 +100,7 @@ def load_seconds(images: data.Dataset, count: int, batch: int) -> float:
 
 def training_step(scale: Scale, images: data.Dataset) -> Iterator[Row]:
     """The training step, augmentation included, as a rate of arithmetic; and the share of loading in it."""
+    # A narrow network takes more steps, to have a time worth measuring; loading weighs more in it.
     for width, limit, steps in ((scale.width, 2, scale.steps), (scale.width / 4, 10, 8 * scale.steps)):
         count = min(steps * scale.batch, len(images.train_images))
         seconds = epoch_seconds(scale, images, width, count, training.CPU)
@@ -114,6 +120,7 @@ def faster_step(scale: Scale, images: data.Dataset) -> Iterator[Row]:
     name = f"training step, batch {scale.batch}, width"
     for width, steps in ((scale.width, scale.steps), (scale.width / 4, 8 * scale.steps)):
         count = min(steps * scale.batch, len(images.train_images))
+        # One after the other within the round.
         ours, usual = (epoch_seconds(scale, images, width, count, engine) for engine in (training.CPU, OneDNN()))
         yield Row(f"{name} {width:g}: matrix convolutions", "oneDNN's convolutions", usual / ours, "×", at_least=1)
         if width == scale.width:
@@ -127,6 +134,7 @@ def faster_step(scale: Scale, images: data.Dataset) -> Iterator[Row]:
 def gpu_training(scale: Scale, images: data.Dataset) -> Iterator[Row]:
     """What CUDA graphs and bfloat16 gain in training on a GPU, each against the same without it; and the rate."""
     name = f"GPU training, width {scale.width:g}"
+    # NaN without a GPU: the rows are shown, as not measured here.
     rates = [float("nan")] * 3
     hopper = False
     if torch.cuda.is_available():
@@ -143,8 +151,10 @@ def gpu_training(scale: Scale, images: data.Dataset) -> Iterator[Row]:
 
 def gpu_rate(scale: Scale, images: data.Dataset, engine: training.Engine) -> float:
     """Images a second of `training.fit` on an engine, in the last of three epochs; the recording is in the first."""
+    # The shipped subset, repeated to the size of CIFAR-100: speed does not depend on the images.
     chosen = torch.arange(scale.gpu_images) % len(images.train_images)
     enlarged = replace(images, train_images=images.train_images[chosen], train_labels=images.train_labels[chosen],
                        mean=images.mean.to(engine.device), std=images.std.to(engine.device))
+    # The last epoch alone: before it kernels are chosen and steps recorded.
     curve = fit(scale.width, enlarged, 3, len(chosen), scale.batch, engine)
     return len(chosen) / curve.seconds.iloc[-1]

@@ -25,6 +25,7 @@ GRADIENT_CHANNELS = 64
 
 def multiplies_bfloat16() -> bool:
     """Whether this processor has instructions that multiply bfloat16 (AVX-512's; whatever has AMX has them too)."""
+    # Elsewhere it would be emulated.
     return bool(torch.cpu.get_capabilities().get("avx512_bf16"))
 
 
@@ -38,6 +39,7 @@ def autocast_bfloat16() -> Iterator[None]:
     def forward(usual: Callable, self: nn.Conv2d, x: Tensor) -> Tensor:
         if (max(x.shape[2:]) <= SMALL_MAP and self.weight.numel() >= MANY_WEIGHTS_BFLOAT16
                 and _is_3x3_with_padding_1(self, x)):
+            # Cast before: what is saved for the backward pass, outside of autocast, is bfloat16 too.
             bias = None if self.bias is None else self.bias.bfloat16()
             return _PatchConvolution.apply(x.bfloat16(), self.weight.bfloat16(), bias)
         return usual(self, x)
@@ -69,6 +71,7 @@ def _replaced_convolutions(forward: Callable) -> Iterator[None]:
     The class is patched, not the modules: a model stays a plain PyTorch model, whose copies and state dicts are
     those of any other.
     """
+    # What stood here before, which may be another patch, is put back whatever happens within.
     usual = nn.Conv2d.forward
     nn.Conv2d.forward = lambda self, x: forward(usual, self, x)  # type: ignore[assignment, method-assign]
     try:
@@ -103,6 +106,7 @@ class _PatchConvolution(torch.autograd.Function):
         filters, channels = weight.shape[:2]
         # The gradient by the inputs is a convolution with the kernel turned by 180°.
         backwards = weight.flip(2, 3).permute(2, 3, 0, 1).reshape(9 * filters, channels)
+        # Pixels as rows, filters as columns: the layout of the forward product.
         outputs = gradient.permute(0, 2, 3, 1).reshape(-1, filters)
         return (_rows_to_map(patches(gradient) @ backwards, x) if inputs else None,
                 (outputs.T @ patches(x)).view(filters, 3, 3, channels).permute(0, 3, 1, 2) if weights else None,
@@ -151,6 +155,7 @@ class _RowConvolution(torch.autograd.Function):
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """F.conv2d(x, weight, bias, padding=1) of x [N, I, H, W] and weight [O, I, 3, 3]."""
     filters, channels = weight.shape[:2]
+    # Rows of the kernel first, which `_correlate` takes one by one.
     kernel = weight.permute(0, 2, 3, 1).reshape(filters, 3, 3 * channels).permute(1, 2, 0)  # a view, channels last
     return _correlate(x, kernel, bias)
 
@@ -164,6 +169,7 @@ def input_gradient(weight: Tensor, gradient: Tensor) -> Tensor:
 def weight_gradient(x: Tensor, gradient: Tensor) -> Tensor:
     """The gradient of `convolve` by its weights [O, I, 3, 3], from its inputs and the gradient by its outputs."""
     channels, filters = x.shape[1], gradient.shape[1]
+    # Products add up in place; the order of the loop is the order of the sums.
     result = x.new_zeros(filters, 3, 3 * channels)
     inputs, outputs = _rows_first(x), _rows_first(gradient)
     for row, column, columns, taps, above, below in _products(x):
@@ -176,6 +182,7 @@ def _correlate(x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
     """[N, I, H, W] and a kernel [3, 3·I, O] (rows; columns and channels; filters) to [N, O, H, W]."""
     (n, channels, height, width), filters = x.shape, kernel.shape[2]
     inputs, outputs = _rows_first(x), x.new_empty(height * n, width * filters)
+    # The bias first, to which the products are added.
     outputs.view(-1, filters).copy_(torch.zeros(()) if bias is None else bias)
     for row, column, columns, taps, above, below in _products(x):
         outputs[below, _side_by_side(column, filters)].addmm_(

@@ -13,6 +13,7 @@ def keep_memory() -> None:
     by page, each page cleared first.
     """
     if platform.libc_ver()[0] == "glibc":
+        # No mapped blocks, which are returned at once, and no trimming below 2 GiB.
         libc = ctypes.CDLL(None)
         libc.mallopt(M_MMAP_MAX, 0)
         libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
