@@ -18,11 +18,13 @@ def main(arguments: list[str]) -> int:
         raise InputError("usage: python -m lib.run STUDY RUN")
     profile, name = arguments
     settings = study.load(profile)
+    # A notebook of the report has no result and nothing downstream.
     if name.startswith("report/"):
         return report(settings, name.removeprefix("report/"))
     listed = {item.name: item for item in study.runs(settings)}
     if name not in listed:
         raise InputError(f"The study {settings.name} has no run {name}.")
+    # Results whose weights are here stay as they are.
     before = places.needs(settings, listed, name) - {name}
     for upstream in sorted(before, key=list(listed).index):
         print(f"{upstream} is computed first", flush=True)
@@ -34,8 +36,10 @@ def main(arguments: list[str]) -> int:
 
 def compute(settings: study.Study, item: study.Run) -> int:
     """Execute a run in a process of its own and print how far the study is; returns the exit code."""
+    # Before the process starts, so that a missing one is a sentence and no traceback.
     places.notebook_file(item.notebook)
     began = time.monotonic()
+    # In a process of its own: random state, threads and settings of torch end with it.
     code = processes.run(settings, item.name, atomic.execute, item)
     if code == 0:
         print(progress(settings, item.name, time.monotonic() - began), flush=True)
@@ -50,10 +54,12 @@ def report(settings: study.Study, notebook: str) -> int:
 
 def progress(settings: study.Study, name: str, seconds: float) -> str:
     """A line on a run that took so long: how many of the study are done, and what the others will take."""
+    # Here: only a run that has finished asks for it.
     from lib.batch import estimate
 
     listed = study.runs(settings)
     left = [item for item in listed if not places.finished(places.folder_of(settings, item.name))]
+    # That of the run, which may have been on a cluster's GPU.
     device = places.read_result(places.folder_of(settings, name))["provenance"]["device"]
     remaining, _ = estimate.remaining(settings, left, device)
     return (f"[{len(listed) - len(left)}/{len(listed)}] {name}: {seconds:.0f} s; "

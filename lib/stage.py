@@ -34,7 +34,7 @@ class Stage:
 
     def rebuild(self, state: weights.State, channels: list[int], classes: int) -> nn.Module:
         """The network of these weights, with as many filters a layer as are left, in evaluation mode."""
-        # Step 4 stores network and link together, the steps before the network alone.
+        # Steps 3 and 4 store network and link together, those before the network alone.
         state = weights.part(state, "network") or state
         # Without the bias that a reading left out, there is none to load.
         network = vgg.vgg16_bn(classes, channels=channels, bias="features.0.bias" in state)

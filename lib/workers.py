@@ -27,6 +27,7 @@ def main(arguments: list[str]) -> int:
     checks.check_figure(options.only)
     if options.jobs < 1:
         raise InputError("--jobs must be at least 1.")
+    # As `./run_all.sh` does: what is left of the study, in its order.
     settings = study.load(options.study)
     return work(settings, results.pending(options.study, only=options.only), options.jobs, options.seconds)
 
@@ -36,20 +37,25 @@ def work(settings: study.Study, todo: list[study.Run], jobs: int, seconds: float
     began, items, position = time.monotonic(), {}, {}
     for item in todo:
         position[item.name], items[item.name] = len(items), item
+    # Of what is to do alone: what is finished upstream holds nobody up.
     order = TopologicalSorter({name: items.keys() & set(item.upstream) for name, item in items.items()})
     order.prepare()
     ready, running = [], {}
     while True:
+        # Of those that can start, the first in the study's list: what is worth most comes first.
         ready = sorted([*ready, *order.get_ready()], key=position.get)
+        # No run begins that the lent time would cut off; those under way go on to their end.
         while ready and len(running) < jobs and time.monotonic() - began < seconds:
             name = ready.pop(0)
             process = processes.start(settings, name, atomic.execute, items[name], quiet=True)
             running[process.sentinel] = process, time.monotonic()
         if not running:
+            # Still active: something failed, or the time was over.
             return 1 if order.is_active() else 0
         for sentinel in connection.wait(running):
             process, started = running.pop(sentinel)
             code = processes.join(process)
+            # A failed run is never `done`, so that nothing that rests on it becomes ready.
             if code == 0:
                 order.done(process.name)
                 del items[process.name]
