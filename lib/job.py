@@ -28,9 +28,12 @@ class Job(Stage):
     def __init__(self, item: study.Run, settings: study.Study, folder: Path,
                  session: by_hand.Session | None = None, interactive: bool = False):
         self.session, self.interactive = session or by_hand.Session(), interactive
+        # A variant sees the study with its own schedule.
         self.run, self.study, self.folder = item, study.settings_for(settings, item.parameters), Path(folder)
+        # Now, not at the end: what is committed or edited while it trains made none of its numbers.
         self.started, self.origin = datetime.now(UTC), provenance.origin()
         super().__init__(settings, item.parameters["seed"], settings.threads_of(item.step))
+        # From what upstream results say of themselves: where one is stale, this run inherits that.
         self.made_by = fingerprint.origin(settings, item, [fingerprint.stored(read_result(self.find(name)))
                                                            for name in item.upstream])
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -42,6 +45,7 @@ class Job(Stage):
     def upstream(self) -> tuple[weights.State, dict]:
         """The weights and the result of the run before this one."""
         self.session.check()
+        # A chain: each run starts from one other.
         folder = self.find(self.run.upstream[0])
         places.check_weights(folder)
         return weights.load(folder), read_result(folder)
@@ -53,6 +57,7 @@ class Job(Stage):
 
     def link(self, link: nn.Module) -> nn.Module:
         """The given link with the weights that step 3, upstream, pretrained."""
+        # Step 3 stores the network's weights beside the link's.
         link.load_state_dict(weights.part(self.upstream()[0], "link"))
         return link
 
@@ -60,6 +65,7 @@ class Job(Stage):
         """Accuracy of the pretrained net without a channel, of this run's seed."""
         self.session.check()
         name = study.name("pretrain", seed=self.seed)
+        # Its accuracy alone is asked for, so that its weights need not be here.
         return read_result(self.find(name, weights=False))["metrics"]["accuracy_clean"]
 
     def fit(self, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor | None, loss: Callable,
@@ -71,12 +77,14 @@ class Job(Stage):
         """
         self.session.check()
         self.session.begin(model, stage)
+        # Each training of a run has a checkpoint of its own.
         return super().fit(model, inputs, targets, loss, schedule, stage, key=self.key(stage),
                            report=self.session.report(f"{self.run.step}{stage}", schedule),
                            checkpoint=self.folder / f"checkpoint{stage}.pt", **options)
 
     def key(self, stage: str) -> str:
         """What a checkpoint must carry to be resumed."""
+        # Not the GPU's name: a run may go on with another one, up to rounding.
         engine = self.engine.device.type, self.engine.bfloat16, self.engine.cuda_graphs
         return f"{self.made_by} {self.upstream_weights()} {stage} {engine}"
 
@@ -86,6 +94,7 @@ class Job(Stage):
         Then it need not be scored again, and another processor, which might choose another filter, goes on with the
         same network. The random numbers of `generator` go on where they were, too.
         """
+        # Apart from the training's checkpoint, which fits only into a network of these widths.
         path, key = self.folder / f"checkpoint{stage}-network.pt", self.key(f"{stage}-network")
         stored = checkpoint.load(path, key, torch.device("cpu"), by_hand.say)
         if stored is None:
@@ -93,6 +102,7 @@ class Job(Stage):
             checkpoint.save(path, key, {"model": network.state_dict(), "channels": vgg.channels(network),
                                         "generator": generator.get_state()})
             return network
+        # Scoring drew from it; what follows must draw as in an unbroken run.
         generator.set_state(stored["generator"])
         return self.rebuild(stored["model"], stored["channels"], self.study.classes)
 
@@ -110,6 +120,8 @@ class Job(Stage):
         Under papermill the result waits for the notebook to end; by hand it is final at once, and checkpoints go.
         """
         self.session.check()
+        # A later cell may still fail: until the notebook has ended, files have names that nobody
+        # takes for results.
         interactive = OUTPUT not in os.environ
         ending = "" if interactive else places.UNFINISHED
         if weights is not None:
@@ -123,8 +135,11 @@ class Job(Stage):
             "upstream_weights": self.upstream_weights(), "channels": channels, "metrics": metrics,
             "evaluation": [] if evaluation is None else evaluation.to_dict("records"), "right": right or {},
             **({} if weights is None else {"weights": places.weight_files(self.folder, ending)}),
+            # Last, since it takes the time at which the run ends.
             "provenance": provenance.record(self, 0 if history is None else history.seconds.sum())}
+        # After weights and history: where this file is, they are too.
         write_json(self.folder / f"result.json{ending}", result)
+        # Else `execution.atomic` deletes them, once the result is in place.
         if interactive:
             for left in self.folder.glob("checkpoint*.pt"):
                 left.unlink()
@@ -132,6 +147,7 @@ class Job(Stage):
 
     def save(self, state: weights.State, half: bool, ending: str) -> None:
         """Write the weights' files, each under another name first, then renamed."""
+        # `part=part`: bound now, as a lambda in a loop must be.
         for name, part in weights.files(state, half).items():
             places.replace(self.folder / f"{name}{ending}", lambda path, part=part: weights.save(path, part))
 
@@ -148,12 +164,16 @@ def start(step: str, profile: str = "quick", interactive: bool = False, **parame
     checks.check_point(settings, parameters)
     item, listed = describe(settings, step, parameters)
     if OUTPUT in os.environ:
+        # Else a notebook whose parameters cell was not replaced would store its defaults as this
+        # run.
         if not os.environ[OUTPUT].endswith(item.name):
             raise InputError(f"The notebook's parameters say {item.name}, and its folder is {os.environ[OUTPUT]}.")
         return Job(item, settings, os.environ[OUTPUT])
     missing = study.needs(listed, item.name, lambda name: places.find(settings, name)) - {item.name}
     today = fingerprint.expected(settings, listed.values())
+    # Said and not acted upon: what was computed by hand is never thrown away unasked.
     by_hand.describe_upstream(settings, item, today, interactive)
+    # In the order of the list, in which what is upstream comes first.
     by_hand.provide(settings, listed, sorted(missing, key=list(listed).index))
     return Job(item, settings, places.interactive_folder(settings, item.name), session, interactive)
 
@@ -166,11 +186,13 @@ def describe(settings: study.Study, step: str, parameters: study.Point) -> tuple
     others, extra = [parameters] if step == "baselines" else [], []
     if step != "baselines":  # a model to list, of which step 1 needs no more than its seed
         point = {"pool": 2, "ratio": 0.0, "snr_db": 14.5, "variant": "proposed", **parameters}
+        # Any bandwidth does, such as the smallest.
         extra = [{"bandwidth": geometry.SYMBOLS_PER_CHANNEL[point["pool"]], **point}]
     listed = {run.name: run for run in study.runs(settings, extra, others)}
     name = study.name(step, **parameters)
     if name not in listed:
         raise InputError(f"The study {settings.name} has no run {name}.")
+    # All of them: a chain is refused as a whole, wherever a stop removes nothing.
     for item in listed.values():
         checks.check_prune(settings, listed, item)
     return listed[name], listed

@@ -13,8 +13,10 @@ from lib.batch.runs import FIGURES, NOTEBOOKS, Point, Run, name, resolved
 
 def first_error(error: ValidationError) -> str:
     """What pydantic found first: where, what, and what was given there."""
+    # One sentence, not pydantic's page: the next error shows when this one is mended.
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"])
+    # Pydantic's words before those of our own checks.
     message = first["msg"].removeprefix("Value error, ").rstrip(".")
     if place:
         message = f"{place}: {message}"
@@ -31,6 +33,7 @@ def check_figure(figure: str | None) -> None:
 
 def run_parameters(step: str, parameters: Point) -> Point:
     """The checked parameters of a run as a notebook's cell gives them: of another scheme, those that it takes."""
+    # Their notebook's cell has all parameters, of which each scheme takes some.
     if step == "baselines":
         taken = {"scheme", "snr_db", "seed", *SCHEMES.get(parameters.get("scheme", ""), ())}
         parameters = {name: value if name in taken else None for name, value in parameters.items()}
@@ -42,6 +45,7 @@ def run_parameters(step: str, parameters: Point) -> Point:
 
 def check_point(settings: Study, parameters: Mapping[str, Any]) -> None:
     """Raise InputError when a run of these parameters cannot be built."""
+    # A point need not have all; what is missing needs no check.
     point = {"pool": None, "ratio": None, "bandwidth": None, "scheme": None, "variant": None, **parameters}
     pool, ratio = point["pool"], point["ratio"]
     if point["variant"] is not None and point["variant"] not in (*VARIANTS, *settings.readings):
@@ -49,14 +53,17 @@ def check_point(settings: Study, parameters: Mapping[str, Any]) -> None:
         raise InputError(f"The study {settings.name} has no variant {point['variant']!r}, only {known}.")
     if point["variant"] == "longer_step4" and not any(item.longer_step4 for item in settings.ablations):
         raise InputError(f"The study {settings.name} has no schedule for the variant longer_step4.")
+    # As pruning itself would refuse it, but hours later.
     if ratio is not None:
         total = geometry.total_filters(settings.network.width, pool)
         least = geometry.FLOOR * sum(geometry.BLOCKS[:pool])
         if geometry.filters_to_remove(total, ratio) > total - least:
             raise InputError(f"A pruning ratio of {ratio} up to pooling {pool} would leave a layer "
                              f"fewer than {geometry.FLOOR} filters.")
+    # Other schemes have bandwidths of their own, below.
     if point["bandwidth"] is not None and point["scheme"] is None:
         geometry.symbol_channels(pool, point["bandwidth"])
+    # Of the unpruned network: other schemes start from that.
     if pool is not None:
         channels = geometry.widths(settings.network.width)[sum(geometry.BLOCKS[:pool]) - 1]
         if point["scheme"] == "bottlenet" and point["level"] > channels:
@@ -69,6 +76,7 @@ def check_point(settings: Study, parameters: Mapping[str, Any]) -> None:
 def _check_bottlenet_plus(pool: int, channels: int, bandwidth: int) -> None:
     """It sends up to as many latent channels as the split has, with stride 2 or at the map's full size."""
     factors = (1,) if pool == 5 else (1, 4)  # a map of one pixel has nothing to stride over
+    # Stride 1 leaves four times as many pixels as stride 2.
     units = [geometry.SYMBOLS_PER_CHANNEL[pool] * factor for factor in factors]
     if not any(bandwidth % unit == 0 and bandwidth // unit <= channels for unit in units):
         ways = " or ".join(f"{unit} up to {unit * channels}" for unit in units)
@@ -81,6 +89,7 @@ def check_prune(settings: Study, listed: Mapping[str, Run], run: Run) -> None:
         return
     pool, ratio = run.parameters["pool"], run.parameters["ratio"]
     total = geometry.total_filters(settings.network.width, pool)
+    # The pretrained network, at the head of the chain, has no ratio.
     before = listed[run.upstream[0]].parameters.get("ratio", 0)
     if geometry.filters_to_remove(total, ratio) == geometry.filters_to_remove(total, before):
         raise InputError(f"A pruning ratio of {ratio:g} up to pooling {pool} removes as many of the {total} filters as "
@@ -92,6 +101,7 @@ def check_pretraining(settings: Study, other: Study) -> None:
     if other.pretrain_from or other.source != settings.pretrain_from:
         raise InputError(f"pretrain_from must name a profile in params/ that trains its own step 1, "
                          f"not {settings.pretrain_from!r}.")
+    # Parameter by parameter: two studies may share step 1 and differ in all else.
     for seed in settings.seeds:
         run = Run(name("pretrain", seed=seed), NOTEBOOKS["pretrain"], {"seed": seed}, [])
         ours, theirs = resolved(settings, run), resolved(other, run)

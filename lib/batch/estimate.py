@@ -25,11 +25,14 @@ def remaining(settings: Study, todo: list[Run], device: str) -> tuple[float, str
     times = defaultdict(list)
     for item, (begin, end) in finished:
         times[kind(item)].append(end - begin)
+    # The median is robust against a run that had to wait for a busy machine.
     known = [item for item in todo if kind(item) in times]
     guessed = [item for item in todo if kind(item) not in times]
     seconds, sources = 0.0, []
+    # The time in which anything ran, not that since the first run: a study may rest for days.
     busy = covered(span for _, span in finished)
     if known:
+        # How many ran side by side, on average.
         at_once = sum(map(sum, times.values())) / busy
         seconds += sum(statistics.median(times[kind(item)]) for item in known) / at_once
         sources.append(f"{len(known)} by the median of finished runs of their kind")
@@ -43,6 +46,8 @@ def remaining(settings: Study, todo: list[Run], device: str) -> tuple[float, str
 
 def kind(item: Run) -> tuple:
     """Runs of one kind take about the same time: step, split and, of other schemes, which."""
+    # By split, because the network's work lies before or after it; bandwidth, ratio and SNR change
+    # little.
     return item.step, item.parameters.get("pool"), item.parameters.get("scheme")
 
 
@@ -52,6 +57,7 @@ def _finished(settings: Study, device: str) -> list[tuple[Run, Span]]:
     for item in runs(settings):
         folder = places.folder_of(settings, item.name)
         if places.finished(folder) and (origin := places.read_result(folder)["provenance"])["device"] == device:
+            # Results store when they ended and how long they took.
             end = datetime.fromisoformat(origin["end"]).timestamp()
             found.append((item, (end - origin["seconds"] - START_UP, end)))
     return found
@@ -60,6 +66,7 @@ def _finished(settings: Study, device: str) -> list[tuple[Run, Span]]:
 def covered(spans: Iterable[Span]) -> float:
     """The length of the union of spans (begin, end)."""
     length, reached = 0.0, float("-inf")
+    # Sorted by their beginning, a span adds what reaches beyond all before it.
     for begin, end in sorted(spans):
         length += max(0.0, end - max(begin, reached))
         reached = max(reached, end)
@@ -72,6 +79,7 @@ def passes(settings: Study, item: Run) -> float:
     Three passes for every image of every training epoch, and one training set's worth for evaluation. Of the whole
     study this was within a third of a count of all multiply-accumulates, for each of the shipped profiles.
     """
+    # Of the training sets, without loading them.
     images = 5000 if settings.data.name == "mini" else 50_000
     if item.step == "prune":
         schedules, share = [settings.prune.training] * 2, 1.0  # about two pruning steps between the stops of a chain
@@ -95,6 +103,7 @@ def _measure(settings: Study) -> float:
     network = engine.place(vgg.vgg16_bn(settings.classes, settings.network.width))
     device = next(network.parameters()).device
     images, times = torch.randn(64, 3, 32, 32, device=device), []
+    # The fastest: the first step chooses kernels, and another may have had to wait.
     for _ in range(3):
         began = time.perf_counter()
         with engine.autocast():

@@ -21,6 +21,7 @@ UNFINISHED = ".unfinished"  # ends the names of a run's files until its notebook
 def folder_of(settings: Study, name: str) -> Path:
     """Where a run of a study lies: under the study's name, step 1 under that of the study it is taken from."""
     owner = settings.name
+    # One pretrained network for both studies, stored once.
     if settings.pretrain_from and name.startswith("pretrain/"):
         owner = settings.pretrain_from
     return study.ROOT / "outputs" / owner / name
@@ -41,6 +42,7 @@ def notebook_file(name: str) -> Path:
 
 def finished(folder: Path, weights: bool = False) -> bool:
     """Whether the run is done and, if asked, its weights are here (most are not committed)."""
+    # Two files of weights for a pretrained full network, else one.
     return (folder / "result.json").exists() and (not weights or any(folder.glob("model*.safetensors")))
 
 
@@ -54,6 +56,7 @@ def find(settings: Study, name: str, weights: bool = True, interactive: bool = F
 
     With `interactive` the one that was computed by hand comes first.
     """
+    # The study's own first: it is the one with provenance in git.
     folders = [folder_of(settings, name)]
     # A run of the study itself never rests on what somebody computed by hand.
     if "interactive" in os.environ.get(OUTPUT, "interactive"):
@@ -80,6 +83,7 @@ def weight_files(folder: Path, ending: str = "") -> dict[str, str]:
 
 def damaged(folder: Path) -> list[str]:
     """The weight files that are missing or not those of the result; none where no weights are here at all."""
+    # Most weights are not committed: none at all is no damage, some missing is.
     found = weight_files(folder)
     stored = read_result(folder).get("weights", {}) if found else {}
     return [name for name, checksum in stored.items() if found.get(name) != checksum]
@@ -96,10 +100,12 @@ def check_weights(folder: Path) -> None:
 def replace(path: Path, write: Callable[[Path], Any]) -> None:
     """Let `write` write a file under another name, then rename it: it is whole or not there."""
     partial = path.with_name(path.name + ".partial")
+    # First empty, to see which rights a new file gets here.
     partial.touch()
     mode = partial.stat().st_mode  # as the umask says; safetensors lets only the owner read what it writes
     write(partial)
     partial.chmod(mode)
+    # Atomic within a file system, hence the name beside it and not in /tmp.
     os.replace(partial, path)
 
 
@@ -114,7 +120,10 @@ def put_in_place(folder: Path) -> None:
     Before new weights an earlier result goes: beside them it would be damaged, and without one the run is to do.
     """
     weights = list(folder.glob(f"model*{UNFINISHED}"))
+    # A finished run that is computed again is unfinished from here on, until its new result is
+    # there.
     if weights:
         (folder / "result.json").unlink(missing_ok=True)
+    # In this order: whoever sees the result finds weights and history of the same run.
     for path in (*weights, *folder.glob(f"history.csv{UNFINISHED}"), folder / f"result.json{UNFINISHED}"):
         os.replace(path, path.with_suffix(""))

@@ -44,6 +44,7 @@ class Model(Pruning):
 class Baseline(Strict):
     """One run of another scheme."""
 
+    # From the table above, so that a scheme is named once.
     scheme: Literal[*SCHEMES]  # type: ignore[valid-type]
     snr_db: float = 14.5
     pool: Pool | None = None
@@ -55,10 +56,13 @@ class Baseline(Strict):
     def the_scheme_has_what_it_needs_and_no_more(self) -> Self:
         needed = SCHEMES[self.scheme]
         given = [name for name in ("pool", "ratio", "bandwidth", "level") if getattr(self, name) is not None]
+        # Refused both ways: a parameter that has no effect would still change a run's name and
+        # hash.
         if missing := [name for name in needed if name not in given]:
             raise InputError(f"The scheme {self.scheme!r} needs {' and '.join(missing)}.")
         if unused := [name for name in given if name not in needed]:
             raise InputError(f"The scheme {self.scheme!r} takes no {' and no '.join(unused)}.")
+        # Here and not when the run starts, which may be hours later.
         if self.scheme in LEVELS and (self.level or 0) > LEVELS[self.scheme]:
             raise InputError(f"The level of {self.scheme!r} is 1 to {LEVELS[self.scheme]}, not {self.level}.")
         if self.scheme == "deepjscc" and (self.bandwidth or 0) % 64:
@@ -69,6 +73,7 @@ class Baseline(Strict):
 class OtherScheme(Baseline, Pretraining):
     """What tells one run of another scheme from others."""
 
+    # Without a default: by hand it has to be said.
     snr_db: float
 
 

@@ -39,6 +39,7 @@ def name(step: str, pool: int | None = None, ratio: float | None = None, bandwid
     """A run's readable name, which is its path: `end_to_end/pool2-r0.50-b2048-snr14.5-s0`."""
     # Two decimals, and more only where they are needed to tell two ratios apart.
     digits = ".2f" if ratio is None or ratio == round(ratio, 2) else "g"
+    # Order and format are every stored result's path: another would orphan all of them.
     labelled = (("", scheme, ""), ("pool", pool, ""), ("r", ratio, digits), ("b", bandwidth, ""), ("level", level, ""),
                 ("snr", snr_db, "g"), ("s", seed, ""), ("", None if variant == "proposed" else variant, ""))
     parts = [f"{label}{value:{form}}" for label, value, form in labelled if value is not None]
@@ -52,6 +53,7 @@ def runs(settings: Study, extra: Iterable[Point] = (), baselines: Iterable[Point
     opened by hand.
     """
     points = _points(settings) + [(point, "interactive") for point in extra]
+    # All points first, because each pruning chain stops where any of them asks for it.
     listing = _Listing(settings, points)
     for point, figure in points:
         listing.add_model(point, figure)
@@ -71,7 +73,9 @@ class _Listing:
 
     def add(self, step: str, figure: str, upstream: Iterable[str] = (), **parameters: Any) -> str:
         """List a run, if it is new, and note the figure on it and on all upstream of it; returns its name."""
+        # Upstream runs are added before, so that the list is in dependency order by itself.
         run = Run(name(step, **parameters), NOTEBOOKS[step], parameters, list(upstream))
+        # Where the run comes first it stays: the order of the list is that of its worth.
         self.runs.setdefault(run.name, run)
         for needed in needs(self.runs, run.name):
             self.runs[needed].figures.add(figure)
@@ -83,10 +87,12 @@ class _Listing:
         One chain a split serves all ratios: each ratio that a point asks for is a stop, where the next one goes on.
         """
         chain = pruning_chain(self.settings, variant)
+        # Of the same split, seed and chain alone.
         stops = {point["ratio"] for point, _ in self.points if (pool, seed, chain) == (
                  point["pool"], point["seed"], pruning_chain(self.settings, point["variant"]))}
         last = self.add("pretrain", figure, seed=seed)
         for stop in sorted(stops | {ratio}):
+            # Ratio 0 is the pretrained network itself.
             if 0 < stop <= ratio:
                 last = self.add("prune", figure, [last], pool=pool, ratio=stop, seed=seed, variant=chain)
         return last
@@ -101,8 +107,10 @@ class _Listing:
 
     def add_other_scheme(self, baseline: Point, seed: int, decides: bool = False) -> None:
         """Another scheme, after the network that it starts from."""
+        # Equal parameters must give equal names, whether a value was left out or null.
         given = {key: value for key, value in baseline.items() if value is not None}
         parameters = {"seed": seed, "pool": None, "ratio": None, "bandwidth": None, "level": None, **given}
+        # Sorted, because a set has no order of its own and the list must have one.
         for figure in sorted(_figures_of(baseline, self.points) | ({"claims"} if decides else set())):
             start = self.add_network(figure, parameters["pool"], parameters["ratio"] or 0.0, parameters["seed"],
                                      "proposed")
@@ -122,6 +130,7 @@ def _figures_of(baseline: Point, points: list[tuple[Point, str]]) -> set[str]:
 def pruning_chain(settings: Study, variant: str) -> str:
     """The variant whose pruning chain a variant starts from: its own, if it differs in step 2."""
     reading = settings.readings.get(variant)
+    # The others share a chain: another one would add the luck of another training to the comparison.
     own = variant in ("magnitude", "random") or (reading and reading.prune)
     return variant if own else "proposed"
 
@@ -182,6 +191,7 @@ def _curves(settings: Study, seed: int) -> list[tuple[Point, str]]:
                 for letter, panel in four.panels.items() for ratio in ratios]
 
     listed = figure5(five.fixed_snr_db) + figure4(four.fixed_snr_db, four.ratios)
+    # SNR by SNR: a study that is broken off has few SNRs of all curves, not all of few.
     for snr_db in dict.fromkeys([*five.matched_snr_db, *four.matched_snr_db]):
         if snr_db in five.matched_snr_db:
             listed += figure5(snr_db)

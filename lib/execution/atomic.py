@@ -14,10 +14,13 @@ def execute(settings: study.Study, item: study.Run, folder: Path | None = None) 
 
     Raises InputError when weights upstream are damaged; what a cell raises, as `lib.execution.notebook` says.
     """
+    # Before anything starts: a damaged file would fail within the notebook, or train on wrong
+    # weights.
     for upstream in filter(None, (places.find(settings, name) for name in item.upstream)):
         places.check_weights(upstream)
     folder = folder or places.folder_of(settings, item.name)
     source = places.notebook_file(item.notebook)
+    # The lock lies in the folder of the run, so that other runs are not held up.
     folder.mkdir(parents=True, exist_ok=True)
     partial, result = folder / "notebook.partial.ipynb", folder / "result.json"
     before = result.stat().st_mtime_ns if result.exists() else None
@@ -25,13 +28,17 @@ def execute(settings: study.Study, item: study.Run, folder: Path | None = None) 
         fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be at the same run
         if result.exists() and result.stat().st_mtime_ns != before:
             return  # and it has finished the run meanwhile
+        # Of a run that was killed; its checkpoints stay, and it goes on from them.
         for left in (*folder.glob(f"*{places.UNFINISHED}"), partial):
             left.unlink(missing_ok=True)
         execute_notebook(source, partial, folder, {"study": settings.source, **item.parameters})
+        # Before the result, which says that all else is there.
         os.replace(partial, folder / "notebook.ipynb")
         places.put_in_place(folder)
+        # By hand, a run enters no study's manifest.
         if folder == places.folder_of(settings, item.name):
             manifest.enter_run(settings, item)
+        # Last: killed before this, the run is finished all the same.
         for checkpoint in folder.glob("checkpoint*.pt"):
             checkpoint.unlink()
 
@@ -40,6 +47,7 @@ def execute_notebook(source: Path, output: Path, folder: Path, parameters: dict)
     """Execute a notebook into `output`; what it stores goes to `folder`."""
     from lib.execution import notebook  # here: a process that only starts runs needs no IPython and no papermill
 
+    # By the environment: where a run is stored is none of its parameters.
     os.environ[places.OUTPUT] = str(folder)
     notebook.execute(source, output, parameters)
 
@@ -59,6 +67,7 @@ def report(settings: study.Study, name: str) -> None:
     places.replace(folder / f"{name}.ipynb", lambda path: nbformat.write(executed, path))
     partial.unlink()
     manifest.enter_tables(settings)
+    # The page shows the executed claims notebook, so it comes after that.
     if name == "20_claims":
         from lib.report import page
 

@@ -46,20 +46,25 @@ class InProcess(Engine):
 
     @classmethod
     def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> None:
+        # No history: it would go into a database in the user's home, shared by all runs.
         shell = Shell.instance(config=Config(HistoryManager={"enabled": False}))
+        # Figures become outputs of their cell.
         shell.enable_matplotlib("inline")
         for number, cell in enumerate(nb_man.nb.cells):
             if cell.cell_type != "code" or not cell.source.strip():
                 continue
             nb_man.cell_start(cell, number)
+            # Saved while it runs, so that a notebook under way can be opened and read.
             succeeded = shell.run(cell, nb_man.autosave_cell)
             if not succeeded:
+                # Papermill then raises from what the outputs hold.
                 nb_man.cell_exception(cell, number)
             nb_man.cell_complete(cell, number)
             if not succeeded:
                 break
 
 
+# By name, as papermill looks for engines.
 papermill_engines.register("in_process", InProcess)
 
 
@@ -70,6 +75,7 @@ class Publisher(DisplayPublisher):
                 **options: Any) -> None:
         self.shell.show("display_data", data, metadata, (transient or {}).get("display_id"), update)
 
+    # What progress bars call before each new line.
     def clear_output(self, wait: bool = False) -> None:
         self.shell.outputs.clear()
 
@@ -77,6 +83,7 @@ class Publisher(DisplayPublisher):
 class Hook(DisplayHook):
     """Takes the value of a cell's last line."""
 
+    # IPython's own prints a prompt, which no notebook stores.
     def start_displayhook(self) -> None:
         pass
 
@@ -107,7 +114,9 @@ class Shell(InteractiveShell):
         cell.execution_count = self.execution_count
         with contextlib.redirect_stdout(Stream("stdout", self.outputs, autosave)), \
              contextlib.redirect_stderr(Stream("stderr", self.outputs, autosave)):
+            # The shell catches what the cell raises and shows it by `_showtraceback`.
             result = self.run_cell(cell.source, store_history=True)
+        # Ctrl-C ends the run, not one cell.
         if isinstance(result.error_in_exec, KeyboardInterrupt):
             raise result.error_in_exec
         return result.success
@@ -117,6 +126,7 @@ class Shell(InteractiveShell):
         """Append a rich output, or change earlier ones of the same display_id."""
         self.displayed = self.displayed or {}
         earlier = self.displayed.setdefault(display_id, []) if display_id else []
+        # Outputs may lie in earlier cells: the same objects, changed in place.
         for output in earlier if update else ():
             output.data, output.metadata = nbformat.from_dict(data), nbformat.from_dict(metadata or {})
         if not update:
@@ -140,6 +150,7 @@ class Stream(io.TextIOBase):
     def write(self, text: str) -> int:
         self.through.write(text)
         self.through.flush()
+        # Joined as Jupyter joins them: an output each `print` would make a notebook of thousands.
         last = self.outputs[-1] if self.outputs else {}
         if last.get("name") == self.name:
             last.text += text
@@ -148,5 +159,6 @@ class Stream(io.TextIOBase):
         self.autosave()
         return len(text)
 
+    # Libraries that write past Python ask for it.
     def fileno(self) -> int:
         return self.through.fileno()

@@ -35,6 +35,7 @@ INTERRUPTED = threading.Event()  # no run starts any more
 
 def version() -> str:
     """A hash over the source files of lib."""
+    # All of lib: what the server has imported is fixed, whichever file is edited.
     files = sorted((study.ROOT / "lib").rglob("*.py"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
@@ -47,12 +48,15 @@ def serve(settings: study.Study) -> None:
 
     Raises InputError where papermill or IPython are missing.
     """
+    # Looked for, not imported: that takes seconds, and the server does it.
     for name in ("papermill", "IPython"):
         if importlib.util.find_spec(name) is None:
             raise InputError(f"Runs are notebooks, executed by papermill and IPython: {name} is missing here "
                              "(pip install papermill ipython).")
+    # Before the server starts, which passes its environment on.
     os.environ.update(ENVIRONMENT)
     os.environ["STUDY_DATA"] = json.dumps([settings.data.name, settings.data.root])
+    # The server imports lib too, wherever this command was called.
     folders = [str(study.ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(folders))
     CONTEXT.set_forkserver_preload(["lib.execution.preload"])
@@ -65,6 +69,7 @@ def start(settings: study.Study, name: str, function: Callable, *arguments: Any,
 
     Raises InputError once a file of lib has been edited: the result would name code that did not make it.
     """
+    # A forked process has the lib of the server's start, and its result would name today's.
     if version() != VERSION:
         raise InputError("lib has been edited since this command began, so no further run starts: "
                          "the same command goes on.")
@@ -74,6 +79,7 @@ def start(settings: study.Study, name: str, function: Callable, *arguments: Any,
                                   kwargs={"quiet": quiet})
         process.start()
         RUNNING.add(process)
+    # The signal may have come while it started.
     if INTERRUPTED.is_set():
         process.terminate()
     return process
@@ -82,6 +88,7 @@ def start(settings: study.Study, name: str, function: Callable, *arguments: Any,
 def join(process: BaseProcess) -> int:
     """Wait for a process; returns its exit code. An exception meanwhile, as by Ctrl-C, ends the process."""
     try:
+        # Outside of the lock: others start and end meanwhile.
         connection.wait([process.sentinel])
     except BaseException:
         process.terminate()
@@ -106,6 +113,7 @@ def stop_on_signals() -> None:
     """Let SIGINT and SIGTERM end all runs, then this process by a KeyboardInterrupt in its main thread."""
     def stop(number, frame):
         INTERRUPTED.set()
+        # A copy, since other threads start and join meanwhile.
         for process in list(RUNNING):
             process.terminate()
         raise KeyboardInterrupt
@@ -123,6 +131,7 @@ def command_line(main: Callable[[list[str]], int]) -> None:
         print(error, file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
+        # 128 and the number of SIGINT, as shells have it.
         sys.exit(130)
 
 
@@ -135,6 +144,7 @@ def child(function: Callable, *arguments: Any, quiet: bool = False) -> None:
 
     threading.Thread(target=end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group, and the parent decides
+    # By descriptor: libraries write past Python's `sys.stdout`.
     if quiet:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     name = multiprocessing.current_process().name
@@ -159,4 +169,5 @@ def end_with_parent() -> None:
     Linux's PR_SET_PDEATHSIG would not do: the parent of a forked process is the server, which lives on meanwhile.
     """
     multiprocessing.parent_process().join()
+    # At once: `sys.exit` in a thread would end the thread alone.
     os._exit(1)

@@ -22,6 +22,7 @@ Measured = tuple[dict, pd.DataFrame, pd.DataFrame | None]
 def measure(job: Any) -> Measured:
     """Run the scheme that the job names (lib.study has checked its parameters)."""
     scheme = job.run.parameters["scheme"]
+    # By name and not by `if`: a scheme without a function is an error here.
     function = {"png": picture, "jpeg": picture, "webp": picture, "bottlenet": bottlenet, "jalad": jalad,
                 "bottlenet_plus": jscc, "deepjscc": jscc, "two_step": two_step, "separation": separation}[scheme]
     metrics, points, history = function(job, **job.run.parameters)
@@ -31,8 +32,10 @@ def measure(job: Any) -> Measured:
 def picture(job: Any, scheme: str, snr_db: float, level: int | None = None, **_: Any) -> Measured:
     """The image as a file at capacity, without JPEG's header; the whole network on the edge, none on the device."""
     images = job.data
+    # The decoded pictures, since JPEG and WebP lose something.
     size, header, decoded = pictures.image_bytes(images.test_images, scheme.upper(), level)
     logits = evaluation.forward(job.network(), decoded, images.normalise, engine=job.engine)
+    # Of the mean file: a digital link is designed for what pictures need on average.
     metrics, points, _ = _digital(job, logits, 8 * (size - header), snr_db, device_macs=0)
     return {**metrics, "symbols_with_header": _symbols(job, 8 * size, snr_db)}, points, None
 
@@ -45,13 +48,16 @@ def jalad(job: Any, pool: int, level: int, snr_db: float, **_: Any) -> Measured:
 def two_step(job: Any, pool: int, level: int, snr_db: float, ratio: float, **_: Any) -> Measured:
     """Two-step pruning [14]: pruned for computation (upstream), then the split layer for transmission."""
     images, network = job.data, job.network()
+    # A generator of its own, so that scoring takes no random number from training.
     chosen = torch.randperm(len(images.train_images), generator=torch.Generator().manual_seed(job.seed))
     batches = [(images.normalise(images.train_images[part].to(job.engine.device)),
                 images.train_labels[part].to(job.engine.device))
                for part in chosen[:job.study.prune.score_images].split(250)]
+    # The second step of [14] ranks the split layer alone, here by our criterion.
     scores = pruning.taylor_scores(job.engine.place(network), batches, pool)
     count = int(job.study.baselines.split_layer_ratio * vgg.channels_at(network, pool))
     network = coding.prune_split_layer(network, pool, scores, count)
+    # Trained after the cut as ours is after each of its own.
     history = job.fit(network, images.train_images, images.train_labels, F.cross_entropy, job.study.prune.training,
                       prepare=images.normalise, augmented=True)
     return _coded_features(job, network, pool, level, snr_db, history)
@@ -59,6 +65,7 @@ def two_step(job: Any, pool: int, level: int, snr_db: float, ratio: float, **_: 
 
 def _coded_features(job, network, pool, level, snr_db, history):
     images, (device, edge) = job.data, vgg.split(network, pool)
+    # What both ends know is learned from training images; test images decide nothing.
     learning = _evenly(images.train_images, job.study.baselines.learning_images)
     known = evaluation.forward(device, images.train_images[learning], images.normalise, engine=job.engine)
     features = evaluation.forward(device, images.test_images, images.normalise, engine=job.engine)
@@ -77,6 +84,7 @@ def bottlenet(job: Any, pool: int, level: int, snr_db: float, **_: Any) -> Measu
     latent = evaluation.forward(torch.nn.Sequential(pipeline.device_half, link.encoder), images.test_images,
                                 images.normalise, engine=job.engine)
     whole, payload = (8 * sizes.double().mean().item() for sizes in link.channel.sizes(latent))
+    # Once for all SNRs: from its own on, a digital scheme has the same accuracy.
     logits = evaluation.forward(pipeline, images.test_images, images.normalise, engine=job.engine)
     macs = flops.count_macs(pipeline.device_half, (3, 32, 32))
     metrics, points, _ = _digital(job, logits, payload, snr_db,
@@ -90,6 +98,7 @@ def jscc(job: Any, scheme: str, bandwidth: int, snr_db: float, pool: int | None 
     if scheme == "deepjscc":
         link = deepjscc.image_link(bandwidth, snr_db, job.study.baselines.image_gdn)
         pipeline, shape, macs = deepjscc.ImagePipeline(network, link), (3, 32, 32), 0
+        # Images first, as [8] trains it; then for the class, as the others are.
         first = [job.fit(link, images.train_images, None, F.mse_loss, job.study.baselines.image, stage="-image",
                          prepare=images.normalise, augmented=True).assign(phase=0)]
     else:
@@ -100,6 +109,7 @@ def jscc(job: Any, scheme: str, bandwidth: int, snr_db: float, pool: int | None 
     points = evaluation.over_snr(  # BottleNet++'s encoder sees the SNR, so only the device half is shared
         pipeline.device_half, lambda features: pipeline.edge_half(link(features)), link.channel, images.test_images,
         images.test_labels, images.normalise, job.study.snrs_db(snr_db), job.study.evaluation.draws, engine=job.engine)
+    # Analogue symbols have no blocks: both counts are the bandwidth.
     return ({"symbols": bandwidth, "symbols_finite": bandwidth,
              "device_macs": macs + flops.count_macs(link.encoder, shape),
              "accuracy_at_snr": points[points.snr_db == snr_db].accuracy.mean()}, points, history)
@@ -116,6 +126,7 @@ def separation(job: Any, pool: int, ratio: float, bandwidth: int, snr_db: float,
     chosen = _evenly(images.train_images, job.study.baselines.learning_images)
     known, features = (evaluation.forward(device, part, images.normalise, engine=job.engine)
                        for part in (images.train_images[chosen], images.test_images))
+    # Training images, or the choice among codes would be made on what is reported.
     tried = _evenly(chosen, job.study.baselines.tried_images)
     labels = images.train_labels[chosen][tried]
 
@@ -124,6 +135,7 @@ def separation(job: Any, pool: int, ratio: float, bandwidth: int, snr_db: float,
 
     rows = []
     for design in job.study.snrs_db(snr_db):
+        # None where no code fits the capacity, and accuracy then is chance.
         code = max(coding.feature_codes(known, bandwidth, design), key=accuracy, default=None)
         logits = None if code is None else evaluation.forward(edge, code(features)[0], engine=job.engine)
         rows.append(_point(job, logits, design))
@@ -135,6 +147,7 @@ def separation(job: Any, pool: int, ratio: float, bandwidth: int, snr_db: float,
 
 def _evenly(images, count):
     """`count` indices (all, if there are fewer), evenly spaced: the shipped subset is sorted by class."""
+    # The same every time, without random numbers.
     return torch.linspace(0, len(images) - 1, min(count, len(images))).long()
 
 
@@ -146,6 +159,7 @@ def _train(job, pipeline):
 
 def _digital(job, logits, bits, snr_db, device_macs):
     """Metrics and the cliff over SNR of a digital scheme that is designed for `snr_db`."""
+    # A code made for one capacity fails below it, whatever is sent.
     points = pd.DataFrame([_point(job, logits if snr >= snr_db else None, snr) for snr in job.study.snrs_db(snr_db)])
     return ({"bits": bits, "symbols": _symbols(job, bits, snr_db), "symbols_finite": _symbols(job, bits, snr_db, True),
              "device_macs": device_macs, "accuracy_at_snr": points[points.snr_db == snr_db].accuracy.mean()},
@@ -160,6 +174,7 @@ def _point(job, logits, snr_db):
     """A row of an evaluation table; without logits, chance."""
     labels, classes = job.data.test_labels, job.study.classes
     if logits is None:
+        # No images behind it: differences that are paired by class or image leave it out.
         chance = {name: 1 / classes for name in ("accuracy", "accuracy_selecting", "accuracy_reporting")}
         return {"snr_db": snr_db, "draw": 0, **chance, "right_by_class": None, "right": None}
     return evaluation.point(snr_db, 0, logits.argmax(1).cpu() == labels, labels, classes)
