@@ -222,9 +222,10 @@ def prove(options: argparse.Namespace) -> int:
 
 def bench(options: argparse.Namespace) -> int:
     """Measure speed on this machine."""
+    from lib.deploy import latency
     from lib.speed import bench
 
-    return bench.main()
+    return bench.main() or latency.main()
 
 
 USAGE = {"verify": "verify [PROFILE]", "recheck": "recheck PROFILE RUN [--upstream] or recheck PROFILE --sample N",

@@ -5,6 +5,7 @@ The channel itself stands in neither: between them may be `lib.channel`, a file,
 
 import copy
 import hashlib
+import itertools
 import json
 import logging
 import tempfile
@@ -15,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.export import Dim
+from torch.nn import functional
 
 from lib import InputError, codec, data, flops, vgg, weights
 from lib.batch import places
@@ -22,6 +24,7 @@ from lib.device import frames
 from lib.speed.bench_device import fold_batch_norm
 
 SIDE = 32
+MULTIPLE = 8  # onnxruntime's fast convolutions take channels in blocks; others cost up to a quarter more time
 logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it lists what it could do without
 # Of CIFAR-100's training images: what a pipeline was trained with unless somebody says otherwise.
 CIFAR100_MEAN = (129.30416870117188, 124.06996154785156, 112.43405151367188)
@@ -33,12 +36,28 @@ class DeviceGraph(nn.Module):
 
     def __init__(self, pipeline: codec.Pipeline, mean: Tensor, std: Tensor):
         super().__init__()
-        self.device_half, self.encoder = fold_batch_norm(pipeline.device_half), fold_batch_norm(pipeline.link.encoder)
+        self.device_half = fold_batch_norm(pipeline.device_half)
+        self.encoder = copy.deepcopy(pipeline.link.encoder)
+        pad_filters([*self.device_half, *self.encoder])
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
 
     def forward(self, images: Tensor) -> Tensor:
         return codec.normalize_power(self.encoder(self.device_half((images.float() - self.mean) / self.std))).flatten(1)
+
+
+def pad_filters(layers: Sequence[nn.Module], multiple: int = MULTIPLE) -> None:
+    """Fill every convolution but the last up to a multiple of filters, with such as are zero: the same function.
+
+    After folding, only ReLU and pooling stand between two convolutions, and both leave zeros as they are.
+    """
+    convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
+    for layer, following in itertools.pairwise(convolutions):
+        missing = -layer.out_channels % multiple
+        layer.weight = nn.Parameter(functional.pad(layer.weight, (0,) * 7 + (missing,)))
+        layer.bias = nn.Parameter(functional.pad(layer.bias, (0, missing)))
+        following.weight = nn.Parameter(functional.pad(following.weight, (0,) * 5 + (missing,)))
+        layer.out_channels, following.in_channels = layer.weight.shape[0], layer.weight.shape[0]
 
 
 class EdgeGraph(nn.Module):

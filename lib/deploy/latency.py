@@ -1,37 +1,85 @@
 """How long the device half takes, on one thread and one image at a time, beside what its operations promise.
 
+    ./run_all.sh bench      writes outputs/bench/<machine>-latency.csv, -latency-layers.csv and -latency.md too
+
 Widths need no training: a Taylor pass over the pretrained network says which filters go, and no accuracy is claimed.
 """
 
+import functools
+import importlib.metadata
 import json
+import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 
-from lib import codec, data, pruning, vgg
+from lib import codec, data, pruning, study, vgg, weights
+from lib.batch import places
 from lib.deploy import graphs
 from lib.device import timing
 from lib.device.client import session
 from lib.geometry import filters_to_remove
+from lib.speed import bench
 
 BANDWIDTH = {1: 2048, 2: 2048, 3: 512, 4: 128, 5: 32}  # a usual B of each split
 RATIOS = (0.0, 0.5, 0.75, 0.9)
+AIM = 0.8  # of the speed-up that the operations promise
+
+
+def main(folder: Path = study.ROOT / "outputs" / "bench", pools: Iterable[int] = (1, 2, 3, 4, 5)) -> int:
+    """Measure `gpu`'s first pretrained network at every split and ratio, print and store; returns the exit code."""
+    dataset = data.dataset("mini")
+    stem = re.sub(r"[^a-z0-9]+", "-", f"{bench.machine()} latency".lower()).strip("-")
+    with tempfile.TemporaryDirectory() as scratch:
+        made = export_all(pretrained(), dataset, Path(scratch), pools)
+        image = dataset.test_images[0].numpy()
+        rows = table(made, image)
+        rows["device_mib"] = [peak_memory_mib(item["folder"]) for item in made]
+        layers = pd.concat([by_layer(item["folder"], image).assign(pool=item["pool"], ratio=item["ratio"])
+                            for item in made])
+    version = importlib.metadata.version("onnxruntime")
+    head = (f"{bench.machine()}; one thread, one image; onnxruntime {version}, float32; {datetime.now(UTC):%Y-%m-%d}; "
+            f"{timing.ROUNDS} rounds by turns of {timing.IMAGES} images after {timing.WARM_UP} of warm-up. *share*: of "
+            f"the speed-up that the operations promise (aim {AIM}).")
+    text = "\n".join([head, "", bench.markdown(rows.map(_short)), "", "Where the aim is missed, the slowest nodes:", "",
+                      bench.markdown(slowest(rows, layers).map(_short)), ""])
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in ((f"{stem}.csv", rows.to_csv(index=False, float_format="%.5g")), (f"{stem}.md", text),
+                          (f"{stem}-layers.csv", layers.to_csv(index=False, float_format="%.4g"))):
+        places.replace(folder / name, functools.partial(Path.write_text, data=content))
+    print(text)
+    return 0
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def pretrained() -> vgg.VGG:
+    """The network of `gpu`'s first seed, which the repository holds."""
+    state = weights.load(places.folder_of(study.load("gpu"), "pretrain/s0"))
+    network = vgg.vgg16_bn(100)
+    network.load_state_dict(state)
+    return network.eval()
 
 
 def pruned(network: vgg.VGG, dataset: data.Dataset, pool: int, ratio: float, images: int = 256) -> vgg.VGG:
     """The network without the filters before the split that one Taylor pass ranks lowest; not trained again."""
     if not ratio:
         return network
-    batch = dataset.normalise(dataset.train_images[:images]), dataset.train_labels[:images]
-    scores = pruning.taylor_scores(network, [batch], pool)
-    return pruning.remove_filters(network, pruning.select(scores, filters_to_remove(sum(map(len, scores.values())),
-                                                                                     ratio)))
+    pixels = dataset.normalise(dataset.train_images[::len(dataset.train_images) // images][:images])
+    with torch.inference_mode():
+        labels = network(pixels).argmax(1)  # its own, so that ten classes serve a network for a hundred
+    scores = pruning.taylor_scores(network, [(pixels, labels.clone())], pool)
+    count = filters_to_remove(sum(map(len, scores.values())), ratio)
+    return pruning.remove_filters(network, pruning.select(scores, count))
 
 
 def export_all(network: vgg.VGG, dataset: data.Dataset, folder: Path, pools: Iterable[int] = (1, 2, 3, 4, 5),
@@ -65,6 +113,18 @@ def table(made: list[dict], image: np.ndarray, rounds: int = timing.ROUNDS,
     return frame
 
 
+def slowest(rows: pd.DataFrame, layers: pd.DataFrame, count: int = 3) -> pd.DataFrame:
+    """Of each split and ratio that misses the aim, the nodes that take longest, beside the same node unpruned."""
+    found = []
+    for row in rows[rows.share < AIM].itertuples():
+        narrow, whole = (layers[(layers.pool == row.pool) & (layers.ratio == ratio)].reset_index(drop=True)
+                         for ratio in (row.ratio, 0.0))
+        # The graphs have the same nodes in the same order (only their widths differ), unless the runtime fused others.
+        found.append(narrow.assign(unpruned_ms=whole.ms if list(narrow.operation) == list(whole.operation) else np.nan,
+                                   share_of_time=narrow.ms / narrow.ms.sum()).nlargest(count, "ms"))
+    return pd.concat(found) if found else layers.head(0)
+
+
 def by_layer(folder: Path, image: np.ndarray, images: int = 100) -> pd.DataFrame:
     """Milliseconds of each node of a device graph, by onnxruntime's own profile: where a speed-up falls short."""
     import onnxruntime
@@ -88,7 +148,8 @@ def by_layer(folder: Path, image: np.ndarray, images: int = 100) -> pd.DataFrame
 
 def peak_memory_mib(folder: Path, images: int = 20) -> float:
     """Peak memory of a process that is the device alone: onnxruntime and numpy, without torch and pandas."""
-    script = ("import sys, numpy as np; from lib.device.client import Encoder, own_peak_mib; "
+    script = ("import sys, numpy as np; from lib.device.client import Encoder; "
+              "from lib.device.timing import own_peak_mib; "
               "e = Encoder(sys.argv[1]); "
               "[e(np.zeros(e.shape, np.uint8)) for _ in range(int(sys.argv[2]))]; "
               "assert not {'torch', 'pandas'} & set(sys.modules); "

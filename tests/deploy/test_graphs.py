@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from helpers import MODEL, PRUNE, folder
-from lib import InputError, data, deploy, flops
+from lib import InputError, codec, data, deploy, flops, pruning, vgg
 from lib.deploy import graphs
 from lib.device.client import read_link, session
 
@@ -36,6 +36,23 @@ def test_the_graphs_agree_with_the_pipeline(make_pipeline, pictures, tmp_path, p
     assert (link["bandwidth"], link["classes"]) == (bandwidth, 10)
     assert link["device_macs"] == flops.count_macs(pipeline.device_half, (3, 32, 32)) + flops.count_macs(
         pipeline.link.encoder, pipeline.feature_shape())
+
+
+@pytest.mark.parametrize("pool", [1, 2, 5])
+def test_widths_that_are_filled_up_change_no_function(make_network, pictures, pool):
+    """Pruned to odd widths, so that every layer is filled up."""
+    network = make_network()
+    removed = {name: range(1 + number % 3) for number, name in enumerate(vgg.convolutions(network, pool))}
+    pruned = pruning.remove_filters(network, removed).eval()
+    link = codec.link(pool, vgg.channels_at(pruned, pool), 64, 14.5).eval()
+    pipeline, statistics = codec.Pipeline(pruned, pool, link), torch.ones(1, 3, 1, 1)
+    graph = graphs.DeviceGraph(pipeline, 100 * statistics, 60 * statistics)
+    widths = [layer.out_channels for layer in graph.device_half if isinstance(layer, torch.nn.Conv2d)]
+    assert all(width % graphs.MULTIPLE == 0 for width in widths)
+    with torch.inference_mode():
+        sent = graph(pictures[0])
+        assert torch.allclose(sent, pipeline.transmit((pictures[0].float() - 100) / 60).flatten(1), atol=1e-4)
+    assert vgg.channels(pruned)[0] == vgg.channels(network)[0] - 1  # nothing is filled up in the network itself
 
 
 def test_without_statistics_those_of_cifar100_are_meant(make_pipeline, tmp_path):

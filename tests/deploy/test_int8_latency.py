@@ -1,5 +1,6 @@
 """The device half in eight bits, and how long it takes."""
 
+import functools
 import json
 import shutil
 
@@ -68,6 +69,28 @@ def test_a_table_tells_the_promise_beside_what_was_found(make_network, tmp_path,
     narrow = latency.pruned(make_network(), dataset, 2, 0.5)
     assert json.loads((made[1]["folder"] / "link.json").read_text())["device_macs"] > flops.count_macs(
         torch.nn.Sequential(*narrow.features[:14]), (3, 32, 32))  # the encoder is in it
+
+
+def test_where_the_aim_is_missed_the_slowest_nodes_are_named():
+    import pandas as pd
+
+    rows = pd.DataFrame({"pool": [2, 2, 2], "ratio": [0.0, 0.5, 0.9], "share": [1.0, 0.81, 0.5]})
+    layers = pd.DataFrame({"node": list("abab"), "operation": ["Conv", "Relu"] * 2, "ms": [4.0, 1.0, 0.5, 1.5],
+                           "pool": 2, "ratio": [0.0, 0.0, 0.9, 0.9]})
+    named = latency.slowest(rows, layers)
+    assert named[["node", "ratio", "ms", "unpruned_ms", "share_of_time"]].values.tolist() == [
+        ["b", 0.9, 1.5, 1.0, 0.75], ["a", 0.9, 0.5, 4.0, 0.25]]
+    assert latency.slowest(rows[:2], layers).empty
+
+
+@pytest.mark.slow
+def test_the_section_of_bench_is_written(make_network, monkeypatch, tmp_path):
+    monkeypatch.setattr(latency, "pretrained", make_network)
+    monkeypatch.setattr(latency, "export_all", functools.partial(latency.export_all, ratios=(0.0, 0.5)))
+    assert latency.main(tmp_path, pools=[2]) == 0
+    assert sorted(file.suffix for file in tmp_path.iterdir()) == [".csv", ".csv", ".md"]
+    [text] = [file.read_text() for file in tmp_path.glob("*.md")]
+    assert "one thread, one image" in text and "| 2 | 0.5 |" in text
 
 
 def test_the_layers_of_a_graph_are_told_apart(exported, pictures):
