@@ -81,8 +81,8 @@ def test_links_lead_to_notebooks_and_to_the_neighbours(lesson):
 
 @every_lesson
 def test_an_invariant_is_checked_and_said(lesson):
-    checked = [cell for cell in cells(lesson, "code")
-               if any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(cell)))]
+    checked = [cell for cell in cells(lesson, "code") if "sys.path" not in cell  # which checks where it runs
+               and any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(cell)))]
     assert checked and all("print(" in cell for cell in checked)
 
 
@@ -100,7 +100,9 @@ def test_cells_are_short(lesson):
         statements = [node for node in ast.parse(cell).body if not isinstance(node, ast.Import | ast.ImportFrom)]
         lines = len([line for line in cell.splitlines() if line.strip()])
         longest = max([node.end_lineno - node.lineno + 1 for node in statements], default=0)
-        assert lines <= LONGEST or longest > 6 and lines - longest <= 4 or not statements, cell
+        # What a training starts from stands in its cell or in that of the job, so that either can be run again.
+        most = 2 * LONGEST if "jobs.start(" in cell or ".fit(" in cell else LONGEST
+        assert lines <= most or longest > 6 and lines - longest <= 4 or not statements, cell
 
 
 @every_lesson

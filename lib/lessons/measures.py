@@ -95,7 +95,7 @@ def pruning_chain(job: Any, steps: Sequence[int], done: int, count: int = 500) -
     """Accuracy on `count` test images after each cut of a pruning run, and after the training that follows it.
 
     Columns removed (filters), state (cut or trained), accuracy. The networks are those of the run's checkpoints, which
-    lie in its folder until it is finished.
+    lie in its folder until it is finished; after that, what was measured before is given again.
     """
     images, rows = job.data, []
     tried = spread(len(images.test_images), count)
@@ -111,7 +111,9 @@ def pruning_chain(job: Any, steps: Sequence[int], done: int, count: int = 500) -
             accuracy = evaluation.accuracy(network, images.test_images[tried], images.test_labels[tried],
                                            images.normalise, engine=job.engine)
             rows.append({"removed": done, "state": state, "accuracy": accuracy})
-    return pd.DataFrame(rows)
+    if rows:
+        job.measured_chain = pd.DataFrame(rows)
+    return getattr(job, "measured_chain", pd.DataFrame(columns=["removed", "state", "accuracy"]))
 
 
 def four_steps(job: Any, clean: float, at_snr: float) -> pd.DataFrame:
@@ -138,13 +140,15 @@ def four_steps(job: Any, clean: float, at_snr: float) -> pd.DataFrame:
 def fill(job: Any, pipeline: nn.Module) -> bool:
     """Give a pipeline the weights that this run of another scheme has trained; whether there were any.
 
-    They are those of its last checkpoint, which lies in the run's folder until it is finished.
+    They are those of its last checkpoint, which lies in the run's folder until it is finished, and is kept once read.
     """
     stage = "-phase2"
     stored = checkpoint.load(job.folder / f"checkpoint{stage}.pt", job.key(stage), torch.device("cpu"))
     if stored is not None:
-        pipeline.load_state_dict(stored["model"])
-    return stored is not None
+        job.trained_pipeline = stored["model"]
+    if hasattr(job, "trained_pipeline"):
+        pipeline.load_state_dict(job.trained_pipeline)
+    return hasattr(job, "trained_pipeline")
 
 
 def moved(before: nn.Module, after: nn.Module) -> dict[str, float]:

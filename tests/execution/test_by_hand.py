@@ -133,8 +133,9 @@ def test_pruning_interrupted_in_its_third_of_five_steps_gives_the_right_value(la
         assert (said.count("resumed after epoch 1 of 1"), said.count("epoch 1/1")) == (resumed, 5 - resumed)
         assert lab.run(lab.cell(".finish(")) is None
         assert stored(name) == unbroken
-    for cell in lab.cells[1:]:  # every cell of a finished run can be run again
-        assert lab.run(cell) is None, cell
+    for cell in lab.cells[lab.cells.index(lab.cell("jobs.start")) + 1:]:  # each can be run again by itself
+        if ".fit(" not in cell:
+            assert lab.run(cell) is None, cell
 
 
 def test_a_link_that_is_trained_again_begins_with_the_same_random_numbers(lab):
