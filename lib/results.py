@@ -41,6 +41,7 @@ COLUMNS = {  # of the table: unit and meaning
     "symbols_finite": ("real symbols an image", "the same at finite block length, by the normal approximation"),
     "symbols_with_header": ("real symbols an image", "the same with a file's header, which never changes"),
     "bits": ("bits an image", "mean payload of a digital scheme"),
+    "minimum_distance": ("amplitude", "between the two closest words of a label code, of unit mean power"),
     "device_macs": ("multiply-accumulates", "of all that the device computes, its encoder included"),
     "device_half_macs": ("multiply-accumulates", "of the network's part on the device, without the encoder"),
     "encoder_macs": ("multiply-accumulates", "of the encoder alone"),

@@ -16,7 +16,8 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 # The other schemes, and what each needs.
 SCHEMES = {"png": (), "jpeg": ("level",), "webp": ("level",), "bottlenet": ("pool", "level"),
            "bottlenet_plus": ("pool", "bandwidth"), "jalad": ("pool", "level"), "two_step": ("pool", "ratio", "level"),
-           "deepjscc": ("bandwidth",), "separation": ("pool", "ratio", "bandwidth")}
+           "deepjscc": ("bandwidth",), "separation": ("pool", "ratio", "bandwidth"),
+           "label": ("pool", "ratio", "bandwidth")}
 LEVELS = {"jpeg": 100, "webp": 100, "jalad": 8, "two_step": 8}  # the greatest; BottleNet's is the split's channels
 
 
@@ -67,6 +68,9 @@ class Baseline(Strict):
             raise InputError(f"The level of {self.scheme!r} is 1 to {LEVELS[self.scheme]}, not {self.level}.")
         if self.scheme == "deepjscc" and (self.bandwidth or 0) % 64:
             raise InputError(f"DeepJSCC sends a positive multiple of 64 symbols, not {self.bandwidth}.")
+        if self.scheme == "label" and (self.pool != 5 or (self.bandwidth or 0) < 2):
+            raise InputError("The label code is sent from behind the whole network, pool 5, in 2 symbols or more, "
+                             f"not pool {self.pool} and {self.bandwidth}.")
         return self
 
 

@@ -12,10 +12,11 @@ import torch
 import torch.nn.functional as F
 
 from lib import codec, evaluation, flops, pruning, vgg
-from lib.schemes import bottlenet as learned, deepjscc, features as coding, pictures, rates
+from lib.schemes import bottlenet as learned, deepjscc, features as coding, label as labels, pictures, rates
 
 NAMES = {"png": "PNG", "jpeg": "JPEG", "webp": "WebP", "bottlenet": "BottleNet", "bottlenet_plus": "BottleNet++",
-         "jalad": "JALAD", "two_step": "Two-step pruning", "deepjscc": "DeepJSCC image", "separation": "Separation"}
+         "jalad": "JALAD", "two_step": "Two-step pruning", "deepjscc": "DeepJSCC image", "separation": "Separation",
+         "label": "Label code"}
 Measured = tuple[dict, pd.DataFrame, pd.DataFrame | None]
 
 
@@ -24,7 +25,8 @@ def measure(job: Any) -> Measured:
     scheme = job.run.parameters["scheme"]
     # By name and not by `if`: a scheme without a function is an error here.
     function = {"png": picture, "jpeg": picture, "webp": picture, "bottlenet": bottlenet, "jalad": jalad,
-                "bottlenet_plus": jscc, "deepjscc": jscc, "two_step": two_step, "separation": separation}[scheme]
+                "bottlenet_plus": jscc, "deepjscc": jscc, "two_step": two_step, "separation": separation,
+                "label": label}[scheme]
     metrics, points, history = function(job, **job.run.parameters)
     return {"scheme": NAMES[scheme], **metrics}, points, history
 
@@ -142,6 +144,19 @@ def separation(job: Any, pool: int, ratio: float, bandwidth: int, snr_db: float,
     points = pd.DataFrame(rows)
     macs = flops.count_macs(device, (3, 32, 32))
     return ({"symbols": bandwidth, "symbols_finite": bandwidth, "device_macs": macs,
+             "accuracy_at_snr": points[points.snr_db == snr_db].accuracy.mean()}, points, None)
+
+
+def label(job: Any, bandwidth: int, snr_db: float, **_: Any) -> Measured:
+    """The class that the whole network finds on the device, sent as a fixed code; the edge only decodes it."""
+    images, network = job.data, job.network()
+    code = job.engine.place(labels.LabelCode(job.study.classes, bandwidth, snr_db)).eval()
+    points = evaluation.over_snr(
+        lambda batch: code.encode(network(batch)), lambda symbols: code.decode(code.channel(symbols)), code.channel,
+        images.test_images, images.test_labels, images.normalise, job.study.snrs_db(snr_db), job.study.evaluation.draws,
+        engine=job.engine)
+    return ({"symbols": bandwidth, "symbols_finite": bandwidth, "device_macs": flops.count_macs(network, (3, 32, 32)),
+             "minimum_distance": labels.minimum_distance(code.words.double().cpu().numpy()),
              "accuracy_at_snr": points[points.snr_db == snr_db].accuracy.mean()}, points, None)
 
 

@@ -14,12 +14,13 @@ from PIL import Image
 from helpers import TINY
 from lib import data, evaluation, pruning, study, training, vgg
 from lib.codec import GDN
-from lib.schemes import features as coding, measure as schemes, rates
+from lib.schemes import features as coding, label as labels, measure as schemes, rates
 
 BATCH = 20  # of evaluations
 SNR_DB, CAPACITY = 14.5, 0.5 * math.log2(1 + 10**1.45)
 NAMES = {"png": "PNG", "jpeg": "JPEG", "webp": "WebP", "bottlenet": "BottleNet", "bottlenet_plus": "BottleNet++",
-         "jalad": "JALAD", "two_step": "Two-step pruning", "deepjscc": "DeepJSCC image", "separation": "Separation"}
+         "jalad": "JALAD", "two_step": "Two-step pruning", "deepjscc": "DeepJSCC image", "separation": "Separation",
+         "label": "Label code"}
 DEVICE_MACS = 32**2 * 9 * (3 * 8 + 8 * 8) + 16**2 * 9 * (8 * 16 + 16 * 16)  # up to pool 2, at an eighth of the width
 
 
@@ -305,3 +306,29 @@ def test_separation_takes_the_code_that_classifies_training_images_best(measure,
     assert all(torch.equal(given, known) for given, _, _ in asked)
     assert [rest for _, *rest in asked] == [[64, -30], [64, 14.5], [64, 60]]
     assert torch.equal(tried[0], known[np.linspace(0, 29, 10).astype(int)])
+
+
+# The label code
+
+def test_the_label_code_sends_what_the_network_says(measure, network, images, settings):
+    metrics, points, history, job = measure("label", pool=5, ratio=0.0, bandwidth=6)
+    said = network(images.normalise(images.test_images)).argmax(1)
+    code = labels.LabelCode(10, 6, SNR_DB)
+    expected = []
+    for snr_db in (-30, 14.5, 60):
+        for draw in range(2):
+            received = []
+            for number, part in enumerate(said.split(BATCH)):
+                torch.manual_seed(1_000_003 * (draw + 1) + number)
+                received.append(code.words[part] + 10 ** (-snr_db / 20) * torch.randn(len(part), 6))
+            nearest = torch.cdist(torch.cat(received), code.words).argmin(1)
+            expected.append(accuracies(nearest == images.test_labels, images))
+    assert points[["accuracy", "accuracy_selecting", "accuracy_reporting"]].to_numpy() == pytest.approx(
+        np.array(expected))
+    assert expected[-1] == accuracies(said == images.test_labels, images)  # nothing is lost on a good channel
+    assert metrics["accuracy_at_snr"] == pytest.approx((expected[2][0] + expected[3][0]) / 2)
+    assert metrics["symbols"] == metrics["symbols_finite"] == 6 and history is None and job.fits == []
+    assert metrics["minimum_distance"] == pytest.approx(torch.pdist(code.words).min().item(), abs=1e-5)
+    blocks = 8**2 * 9 * (16 * 32 + 2 * 32**2) + 4**2 * 9 * (32 * 64 + 2 * 64**2) + 2**2 * 9 * 3 * 64**2
+    classifier = 64 * 512 + 512**2 + 512 * 10
+    assert metrics["device_macs"] == DEVICE_MACS + blocks + classifier
