@@ -18,6 +18,7 @@ SENDS = {"PNG": "the image, without loss", "JPEG": "the image, with loss", "WebP
          "BottleNet": "reduced features as a JPEG", "BottleNet++": "learned symbols of the features",
          "JALAD": "quantised features, entropy coded", "Two-step pruning": "pruned features, quantised and coded",
          "DeepJSCC image": "learned symbols of the image", "Separation": "our features, quantised to fit capacity",
+         "Label code": "the class, as a point on a sphere",
          "ours (step 4)": "learned symbols of pruned features"}
 
 
