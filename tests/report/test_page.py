@@ -93,7 +93,7 @@ def test_each_dated_criterion_stands_with_its_verdict(text):
     table = text[text.index("When each criterion was written"):text.index('<section id="figure3"')]
     written = judge.criteria_table(judge.judge(results.load("quick"), study.load("quick")))
     assert table.count("<tr>") == len(written)
-    assert set(written.date) == set(re.findall(r"<td>(2026-\d\d-\d\d)</td>", table))
+    assert set(written.date) == set(re.findall(r"<td>(2026-\d\d-\d\d(?: \d\d:\d\d)?)</td>", table))
 
 
 def test_a_study_of_ones_own_is_named_as_its_commands_need_it(tmp_path, monkeypatch):
