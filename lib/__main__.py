@@ -1,7 +1,6 @@
 """The command line behind ./run_all.sh: a study, and what can be asked of one."""
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from lib import InputError, results, study
 from lib.batch import checks, estimate, places
 from lib.evidence import manifest, provenance
-from lib.execution import processes
+from lib.execution import machine, processes, workflow
 
 FLAGS = ("jobs", "only", "dry_run", "rerun_stale", "upstream", "sample", "snr", "macs", "symbols", "drop")
 
@@ -77,7 +76,7 @@ def compute(options: argparse.Namespace) -> int:
             print(f"  {item.name}")
         return 0
     check_ready(settings, todo)
-    code = snakemake(settings, options)
+    code = workflow.snakemake(settings, options.jobs, options.only, options.rerun_stale)
     if code == 0:
         print(f"The report is outputs/{settings.name}/report/index.html", flush=True)
     return code
@@ -111,35 +110,13 @@ def remaining(settings: study.Study, todo: list[study.Run]) -> str:
     return f"about {estimate.duration(seconds)} on this machine ({how})"
 
 
-def snakemake(settings: study.Study, options: argparse.Namespace, report_only: bool = False) -> int:
-    """Let Snakemake do the study in this very process, whose end then ends all runs; returns the exit code."""
-    from snakemake import cli
-
-    cores, code = options.jobs or os.cpu_count(), 0
-    processes.serve(settings)  # its imports take as long as Snakemake's
-    try:
-        cli.main(["--snakefile", str(study.ROOT / "Snakefile"), "--directory", str(study.ROOT),
-                  "--cores", str(cores), "--resources", f"gpu={options.jobs or 1}", "--rerun-incomplete",
-                  "--nolock", "--keep-going", "--rerun-triggers", "input", "--force-use-threads", "--quiet", "all",
-                  "--config", f"profile={json.dumps(settings.source)}", f"only={options.only or ''}",
-                  f"rerun_stale={int(options.rerun_stale)}", f"report_only={int(report_only)}"])
-    except SystemExit as end:
-        code = end.code
-    if processes.INTERRUPTED.is_set():
-        raise KeyboardInterrupt
-    if code:
-        print(f"{settings.name}: a run failed; what was finished is kept, and the same command goes on from there.",
-              file=sys.stderr)
-    return code
-
-
 def report(options: argparse.Namespace) -> int:
     """Make the figures, the claims and the page again from the results there are.
 
     README.md and docs/ say what gpu and quick say, so they follow when one of these is asked for.
     """
     settings = study.load(options.names[0] if options.names else "quick")
-    code = snakemake(settings, options, report_only=True)
+    code = workflow.snakemake(settings, options.jobs, report_only=True)
     if code == 0 and settings.source in ("gpu", "quick"):
         from lib.pages import writing
 
@@ -238,6 +215,7 @@ COMMANDS = {
     "report": Command(report, range(0, 2), ("jobs",)), "bench": Command(bench, range(0, 1))}
 
 if __name__ == "__main__":
+    machine.open_closed_streams()
     processes.stop_on_signals()
     try:
         code = main(sys.argv[1:])

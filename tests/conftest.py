@@ -65,7 +65,7 @@ def pictures():
 @pytest.fixture(scope="session")
 def computed(tmp_path_factory):
     """A copy of the project, under git, in which the tiny study has been computed once, by its command."""
-    root = copy_project(tmp_path_factory.mktemp("the project"))  # with a space in its path
+    root = copy_project(tmp_path_factory.mktemp("it's {the} project (ü)"))  # any path is legal
     git = ["git", "-c", "user.name=t", "-c", "user.email=t@t"]
     for command in (["init", "-q"], ["add", "lib", "notebooks", "params"], ["commit", "-qm", "all"]):
         subprocess.run([*git, *command], cwd=root, check=True)

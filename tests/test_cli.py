@@ -1,6 +1,7 @@
 """The command line behind ./run_all.sh: what it refuses, what it says, and what it hands to Snakemake."""
 
 import json
+import logging
 import os
 import runpy
 import shutil
@@ -72,39 +73,6 @@ def store(name, fits=True, metrics=()):
 
 def listed():
     return {item.name: item for item in study.runs(study.load("tiny"))}
-
-
-# run_all.sh
-
-@pytest.fixture
-def run_all(tmp_path, monkeypatch):
-    """./run_all.sh, called from tmp_path, with an environment whose python prints what it is called with."""
-    project = tmp_path / "project"
-    python = project / ".venv" / "bin" / "python"
-    python.parent.mkdir(parents=True)
-    python.write_text("#!/bin/sh\necho \"$@\"\n")
-    python.chmod(0o755)
-    for name in ("run_all.sh", "requirements.txt", "requirements.lock"):
-        shutil.copy(study.ROOT / name, project)
-    subprocess.run("cat requirements.txt requirements.lock | cksum >.venv/device-edge-inference.stamp", cwd=project,
-                   shell=True, check=True)
-    monkeypatch.delenv("CONDA_PREFIX", raising=False)
-    return lambda *arguments: subprocess.run([project / "run_all.sh", *arguments], cwd=tmp_path, text=True,
-                                             capture_output=True, check=False)
-
-
-@pytest.mark.parametrize("arguments, handed", [
-    ([], "quick"), (["desk", "--jobs", "2"], "desk --jobs 2"), (["mine.yaml"], "{here}/mine.yaml"),
-    (["--jobs", "2", "sub/mine.yml", "--dry-run"], "--jobs 2 {here}/sub/mine.yml --dry-run"),
-    (["verify", "/else/mine.yaml"], "verify /else/mine.yaml")])
-def test_a_studys_file_is_where_the_caller_says(run_all, tmp_path, arguments, handed):
-    done = run_all(*arguments)
-    assert (done.returncode, done.stdout) == (0, f"-m lib {handed.format(here=tmp_path)}\n")
-
-
-def test_set_up_takes_no_arguments(run_all):
-    done = run_all("setup", "extra")
-    assert (done.returncode, done.stdout) == (2, "") and "extra" in done.stderr and done.stderr.count("\n") == 1
 
 
 # What is refused: exit code 2, one sentence, nothing written
@@ -285,9 +253,10 @@ def test_snakemake_by_hand_refuses_a_study_that_is_not_there_in_one_sentence(tmp
     assert done.stderr.count("\n") == 1
 
 
-def test_all_cores_are_used_unless_told(root, command):
+def test_the_cores_that_the_command_may_use_are_used_unless_told(root, command, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {1, 2, 5})
     command("tiny")
-    assert command.handed[0][command.handed[0].index("--cores") + 1] == str(os.cpu_count())
+    assert command.handed[0][command.handed[0].index("--cores") + 1] == "3"
 
 
 def test_quick_is_the_default(root, command):
@@ -298,6 +267,34 @@ def test_a_study_in_which_a_run_fails_ends_with_an_error(root, command):
     command.snakemake_ends_with = 1
     code, out, err = command("tiny")
     assert code == 1 and "a run failed" in err and "index.html" not in out
+
+
+def test_a_folder_that_cannot_be_written_is_named_before_anything_starts(root, command):
+    (root / ".snakemake").write_text("a file")
+    code, _, err = command("tiny")
+    assert code == 2 and err.startswith(f"{root / '.snakemake'} cannot be written") and command.handed == []
+
+
+def test_snakemakes_own_error_is_told_in_short_and_kept_whole(root, command, monkeypatch):
+    def fails(arguments):
+        logger = logging.getLogger("snakemake.logging")
+        logger.error("Error in rule run, jobid: 3")
+        logger.error("Traceback (most recent call last):\n  File cli.py, line 1\nPermissionError: 'the place'")
+        sys.exit(1)
+
+    monkeypatch.setattr(cli, "main", fails)
+    code, _, err = command("tiny")
+    said, end = err.splitlines()
+    assert code == 1 and said == "Snakemake: PermissionError: 'the place'"
+    log = root / ".snakemake" / "log" / "tiny.errors.log"
+    assert str(log.relative_to(root)) in end and "File cli.py" in log.read_text()
+
+
+def test_another_workflows_profile_does_not_reach_snakemake(root, command, monkeypatch):
+    monkeypatch.setenv("SNAKEMAKE_PROFILE", "cluster")
+    command("tiny")
+    assert "SNAKEMAKE_PROFILE" not in os.environ
+    assert command.handed[0][command.handed[0].index("--workflow-profile") + 1] == "none"
 
 
 def test_a_report_is_written_from_the_results_there_are(root, command):

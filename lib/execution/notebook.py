@@ -28,17 +28,22 @@ def execute(notebook: Path, output: Path, parameters: dict) -> None:
 
     Raises InputError when the notebook has no such parameter or a cell raised one, and papermill's error otherwise.
     """
-    known = papermill.inspect_notebook(str(notebook))
+    known = papermill.inspect_notebook(literally(notebook))
     unknown = [name for name in parameters if name not in known]
     if unknown:  # papermill would warn, and the notebook would run with its default
         raise InputError(f"The notebook {notebook.stem} has no parameter {unknown[0]}.")
     try:
-        papermill.execute_notebook(notebook, output, parameters, engine_name="in_process", kernel_name="python3",
-                                   cwd=notebook.parent, progress_bar=False)
+        papermill.execute_notebook(literally(notebook), literally(output), parameters, engine_name="in_process",
+                                   kernel_name="python3", cwd=notebook.parent, progress_bar=False)
     except papermill.PapermillExecutionError as error:
         if error.ename == InputError.__name__:
             raise InputError(error.evalue) from error
         raise
+
+
+def literally(path: Path) -> str:
+    """A path as papermill takes it, for which braces would be places of parameters."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 class InProcess(Engine):

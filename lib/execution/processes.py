@@ -11,21 +11,25 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Callable
 from multiprocessing import connection, forkserver
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 from lib import SPINCOUNT, InputError, study
+from lib.execution import machine
 
 CONTEXT = multiprocessing.get_context("forkserver")
 ENVIRONMENT = {
     # No threads before the fork; a run sets the number of its own (`torch.set_num_threads`).
     "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
     "GOMP_SPINCOUNT": SPINCOUNT,
-    "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    "MATPLOTLIBRC": os.devnull}  # what a study draws does not depend on the user's settings
 RUNNING = set()  # processes that have been started and not joined
 # Starting a process looks after all others, and of two threads that ask after the same one, one would read nothing and
 # take it for failed: one thread at a time starts or joins.
@@ -54,7 +58,11 @@ def serve(settings: study.Study) -> None:
             raise InputError(f"Runs are notebooks, executed by papermill and IPython: {name} is missing here "
                              "(pip install papermill ipython).")
     # Before the server starts, which passes its environment on.
-    os.environ.update(ENVIRONMENT)
+    os.environ.update(ENVIRONMENT, IPYTHONDIR=str(study.ROOT / ".snakemake" / "ipython"))
+    if not machine.writable(Path(os.path.expanduser("~"))):  # where matplotlib would keep its list of fonts
+        os.environ["MPLCONFIGDIR"] = str(study.ROOT / ".snakemake" / "matplotlib")
+    if len(os.fsencode(tempfile.gettempdir())) > 60:  # the path of a socket may have 107 bytes
+        tempfile.tempdir = "/tmp"
     os.environ["STUDY_DATA"] = json.dumps([settings.data.name, settings.data.root])
     # The server imports lib too, wherever this command was called.
     folders = [str(study.ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -124,6 +132,7 @@ def stop_on_signals() -> None:
 
 def command_line(main: Callable[[list[str]], int]) -> None:
     """End this process with what `main(arguments)` returns, 2 and a sentence for an InputError, 130 for a signal."""
+    machine.open_closed_streams()
     stop_on_signals()
     try:
         sys.exit(main(sys.argv[1:]))
@@ -155,8 +164,12 @@ def child(function: Callable, *arguments: Any, quiet: bool = False) -> None:
         sys.exit(2)
     except PapermillExecutionError as error:
         message = " ".join(str(error.evalue).split())
-        print(f"{name} failed: {error.ename}: {message} (the notebook so far is notebook.partial.ipynb in its folder)",
+        partial = f"{name.removeprefix('report/') if name.startswith('report/') else 'notebook'}.partial.ipynb"
+        print(f"{name} failed: {error.ename}: {message} (the notebook so far is {partial} in its folder)",
               file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:  # outside the notebook: a file that cannot be read or written, which it names
+        print(f"{name} failed: {type(error).__name__}: {error}", file=sys.stderr)
         sys.exit(1)
     except Exception:
         traceback.print_exc()

@@ -93,6 +93,14 @@ def test_what_is_printed_shows_while_the_cell_runs(tmp_path):
         assert (first, process.communicate()[0], process.returncode) == ("epoch 1\n", "epoch 2\n", 0)
 
 
+def test_braces_in_a_path_are_no_parameters(tmp_path):
+    root = tmp_path / "{x} {{}}"
+    (root / "notebooks").mkdir(parents=True)
+    write_notebook(root, "one", "pool = 2", "print(pool)")
+    notebook.execute(root / "notebooks" / "one.ipynb", root / "out.ipynb", {"pool": 3})
+    assert outputs(root / "out.ipynb")[-1][0]["text"] == "3\n"
+
+
 def test_an_unknown_parameter_fails_before_a_cell_runs(tmp_path):
     (tmp_path / "notebooks").mkdir()
     write_notebook(tmp_path, "one", "pool = 2", "raise SystemExit")
