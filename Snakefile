@@ -5,7 +5,6 @@
 import functools
 import shutil
 import sys
-from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
@@ -24,11 +23,14 @@ LISTED = {run.name: run for run in study.runs(SETTINGS)}
 PENDING = {run.name: run for run in results.pending(PROFILE, bool(config.get("rerun_stale")), ONLY)}
 if config.get("report_only"):
     PENDING = {}
-MARKS = f".snakemake/done/{SETTINGS.name}"
+# When the runs were listed, in ns: two commands at once have markers of their own, and jobs on a cluster, which read
+# this file again, those of their command.
+SINCE = int(config.get("since", 0)) or None
+MARKS = f".snakemake/done/{SETTINGS.name}/{SINCE or 'by-hand'}"
 # Whether there is a GPU, without importing torch: NVIDIA's driver brings this command.
 GPU = int(shutil.which("nvidia-smi") is not None)
-for name in (*PENDING, *(f"report/{notebook}" for notebook in study.REPORT)):
-    Path(MARKS, name).unlink(missing_ok=True)  # a marker of something that is to do is an old one
+if workflow.is_main_process:
+    shutil.rmtree(MARKS, ignore_errors=True)  # what is to do has no marker yet
 
 
 def upstream(wildcards):
@@ -77,7 +79,7 @@ rule run:
     retries: 1
     priority: lambda wildcards: len(LISTED) - list(LISTED).index(wildcards.run)  # the study's order
     run:
-        check(one_run.compute, LISTED[wildcards.run])
+        check(one_run.compute, LISTED[wildcards.run], SINCE)
 
 
 rule report:

@@ -34,13 +34,16 @@ def main(arguments: list[str]) -> int:
     return compute(settings, listed[name])
 
 
-def compute(settings: study.Study, item: study.Run) -> int:
-    """Execute a run in a process of its own and print how far the study is; returns the exit code."""
+def compute(settings: study.Study, item: study.Run, since: int | None = None) -> int:
+    """Execute a run in a process of its own and print how far the study is; returns the exit code.
+
+    `since`: when it was listed as one to do, so that one that has been finished after that is not computed again.
+    """
     # Before the process starts, so that a missing one is a sentence and no traceback.
     places.notebook_file(item.notebook)
     began = time.monotonic()
     # In a process of its own: random state, threads and settings of torch end with it.
-    code = processes.run(settings, item.name, atomic.execute, item)
+    code = processes.run(settings, item.name, atomic.execute, item, None, since)
     if code == 0:
         print(progress(settings, item.name, time.monotonic() - began), flush=True)
     return code

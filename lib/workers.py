@@ -28,11 +28,12 @@ def main(arguments: list[str]) -> int:
     if options.jobs < 1:
         raise InputError("--jobs must be at least 1.")
     # As `./run_all.sh` does: what is left of the study, in its order.
-    settings = study.load(options.study)
-    return work(settings, results.pending(options.study, only=options.only), options.jobs, options.seconds)
+    settings, since = study.load(options.study), time.time_ns()
+    return work(settings, results.pending(options.study, only=options.only), options.jobs, options.seconds, since)
 
 
-def work(settings: study.Study, todo: list[study.Run], jobs: int, seconds: float = float("inf")) -> int:
+def work(settings: study.Study, todo: list[study.Run], jobs: int, seconds: float = float("inf"),
+         since: int | None = None) -> int:
     """Do runs in the given order, each once those upstream of it are done; what rests on a failed one is left."""
     began, items, position = time.monotonic(), {}, {}
     for item in todo:
@@ -47,7 +48,7 @@ def work(settings: study.Study, todo: list[study.Run], jobs: int, seconds: float
         # No run begins that the lent time would cut off; those under way go on to their end.
         while ready and len(running) < jobs and time.monotonic() - began < seconds:
             name = ready.pop(0)
-            process = processes.start(settings, name, atomic.execute, items[name], quiet=True)
+            process = processes.start(settings, name, atomic.execute, items[name], None, since, quiet=True)
             running[process.sentinel] = process, time.monotonic()
         if not running:
             # Still active: something failed, or the time was over.

@@ -130,7 +130,16 @@ def command(root, *arguments):
     return subprocess.run([sys.executable, "-m", *arguments], cwd=root, capture_output=True, text=True, check=False)
 
 
-def pretend(monkeypatch, notebook="{}", partial='{"made": "now"}'):
+def made(when):
+    """A result that says little."""
+    return json.dumps({"made": when, "made_by": [], "parameters": {}, "metrics": {}, "evaluation": [],
+                       "provenance": {}})
+
+
+NOW = made("now")
+
+
+def pretend(monkeypatch, notebook="{}", partial=NOW):
     """In the place of IPython: leave an executed notebook and a partial result; returns a list of calls."""
     calls = []
 
@@ -151,7 +160,7 @@ def recorded(monkeypatch):
     def note(settings, name, function, item, folder):
         calls.append((name, folder))
         folder.mkdir(parents=True)
-        (folder / "result.json").write_text(json.dumps({"name": name, "made_by": []}))
+        (folder / "result.json").write_text(made("now"))
         (folder / "model.safetensors").touch()
         return 0
 

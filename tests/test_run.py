@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from datetime import datetime
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from helpers import (
     execute,
     folder,
     in_process,
+    made,
     pretend,
     recorded,
     result,
@@ -277,7 +279,7 @@ def test_a_run_by_itself_computes_what_it_misses_upstream_first(workspace, monke
 def test_a_run_of_a_studys_file_hands_its_notebook_a_path_that_holds_there(empty, monkeypatch):
     (empty / "mine.yaml").write_text(TINY.replace("name: tiny", "name: mine"))
     given = []
-    monkeypatch.setattr(processes, "run", lambda settings, name, function, item: function(settings, item))
+    monkeypatch.setattr(processes, "run", lambda settings, name, function, *arguments: function(settings, *arguments))
     monkeypatch.setattr(atomic, "execute_notebook", lambda *arguments: given.append(arguments[-1]["study"]))
     monkeypatch.chdir(empty)
     with pytest.raises(OSError):  # nothing was run
@@ -291,7 +293,7 @@ def test_the_result_is_put_in_place_last_and_then_listed(empty, monkeypatch):
     order, replace = [], os.replace
     monkeypatch.setattr(os, "replace", lambda source, target: (order.append(target.name), replace(source, target)))
     execute(PRETRAIN)
-    assert order == ["notebook.ipynb", "result.json", "manifest.csv"] and result(PRETRAIN) == {"made": "now"}
+    assert order == ["notebook.ipynb", "result.json", "manifest.csv"] and result(PRETRAIN)["made"] == "now"
 
 
 @pytest.mark.parametrize("moment", [0, 1])
@@ -311,13 +313,13 @@ def test_a_run_killed_while_it_is_put_in_place_is_not_finished(empty, monkeypatc
             execute(PRETRAIN)
     assert not places.finished(folder(PRETRAIN))
     execute(PRETRAIN)
-    assert result(PRETRAIN) == {"made": "now"}
+    assert result(PRETRAIN)["made"] == "now"
 
 
 def test_a_notebook_that_never_finishes_its_run_does_not_take_an_older_ones_result(empty, monkeypatch):
     pretend(monkeypatch, partial=None)
     folder(PRETRAIN).mkdir(parents=True)
-    (folder(PRETRAIN) / "result.json.unfinished").write_text('{"made": "before"}')
+    (folder(PRETRAIN) / "result.json.unfinished").write_text(made("before"))
     with pytest.raises(OSError):
         execute(PRETRAIN)
     assert not places.finished(folder(PRETRAIN))
@@ -327,11 +329,22 @@ def test_a_run_that_another_process_has_just_finished_is_not_computed_again(empt
     calls = pretend(monkeypatch)
 
     def wait_for_the_other(file, operation):
-        (folder(PRETRAIN) / "result.json").write_text('{"made": "by the other"}')
+        (folder(PRETRAIN) / "result.json").write_text(made("by the other"))
 
     monkeypatch.setattr(atomic.fcntl, "flock", wait_for_the_other)
     execute(PRETRAIN)
-    assert calls == [] and result(PRETRAIN) == {"made": "by the other"}
+    assert calls == [] and result(PRETRAIN)["made"] == "by the other"
+
+
+def test_a_run_that_was_finished_after_it_was_listed_is_not_computed_again(empty, monkeypatch):
+    """By a second command in the same clone, or one that was killed and ended only now."""
+    calls, listed_at = pretend(monkeypatch), time.time_ns() - 10**9  # a file system's clock is a little coarser
+    folder(PRETRAIN).mkdir(parents=True)
+    (folder(PRETRAIN) / "result.json").write_text(made("by the other"))
+    atomic.execute(study.load("tiny"), runs()[PRETRAIN], since=listed_at)
+    assert calls == [] and result(PRETRAIN)["made"] == "by the other"
+    atomic.execute(study.load("tiny"), runs()[PRETRAIN], since=time.time_ns() + 10**9)  # listed as stale
+    assert len(calls) == 1 and result(PRETRAIN)["made"] == "now"
 
 
 def test_a_rerun_that_fails_leaves_the_old_result_and_its_weights(workspace, monkeypatch):

@@ -15,6 +15,7 @@ from lib.batch.parameters import Study
 from lib.batch.runs import Run
 
 OUTPUT = "STUDY_OUTPUT"  # names the run's folder while its notebook is executed; absent when one is opened by hand
+PARTS = {"parameters": dict, "metrics": dict, "evaluation": list, "provenance": dict}  # which every result has
 UNFINISHED = ".unfinished"  # ends the names of a run's files until its notebook has run to its end
 
 
@@ -66,11 +67,15 @@ def find(settings: Study, name: str, weights: bool = True, interactive: bool = F
 
 
 def read_result(folder: str | Path) -> dict[str, Any]:
-    """What a run's result.json holds; InputError when it is damaged."""
+    """What a run's result.json holds; InputError when it is damaged or holds no result."""
     file = Path(folder) / "result.json"
     try:
-        return json.loads(file.read_text())
-    except ValueError as error:
+        result = json.loads(file.read_text())
+        for part, kind in PARTS.items():
+            if not isinstance(result, dict) or not isinstance(result.get(part), kind):
+                raise ValueError(f"it has no {part}")
+        return result
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{file} is damaged ({error}): restore it, or delete its folder and it is computed again."
                          ) from error
 

@@ -17,7 +17,12 @@ LIBRARIES = ("torch", "torchvision", "numpy", "papermill")
 
 
 def origin() -> dict:
-    """The commit that a run starts with, and whether files differ from it (None without git)."""
+    """The commit that a run starts with, and whether files differ from it; None without git or outside a repository.
+
+    A repository that the project only lies in, unknown to it, says nothing of the project.
+    """
+    if not _git("ls-files", "lib"):
+        return {"commit": None, "uncommitted_changes": None}
     # These two alone: a study that is under way changes outputs/ all the time.
     changes = _git("status", "--porcelain", "lib", "notebooks")
     return {"commit": _git("rev-parse", "HEAD"), "uncommitted_changes": None if changes is None else bool(changes)}
@@ -47,8 +52,11 @@ def _installed(name):
 
 
 def _git(*arguments):
+    # of this folder, whatever a git hook's environment names, and also if another user has cloned it
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
-        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+        done = subprocess.run(["git", "-c", f"safe.directory={ROOT}", *arguments], cwd=ROOT, env=environment,
+                              capture_output=True, text=True, check=False)
     except FileNotFoundError:  # there is no git
         return None
     return done.stdout.strip() if done.returncode == 0 else None

@@ -9,9 +9,11 @@ from lib.batch import places
 from lib.evidence import manifest
 
 
-def execute(settings: study.Study, item: study.Run, folder: Path | None = None) -> None:
+def execute(settings: study.Study, item: study.Run, folder: Path | None = None, since: int | None = None) -> None:
     """Execute a run's notebook in `folder` (its place in the study); the result is written last.
 
+    Another process may finish the run meanwhile, or has since it was listed as one to do, at the clock time `since`
+    in ns: then its result is taken.
     Raises InputError when weights upstream are damaged; what a cell raises, as `lib.execution.notebook` says.
     """
     # Before anything starts: a damaged file would fail within the notebook, or train on wrong
@@ -23,11 +25,11 @@ def execute(settings: study.Study, item: study.Run, folder: Path | None = None) 
     # The lock lies in the folder of the run, so that other runs are not held up.
     folder.mkdir(parents=True, exist_ok=True)
     partial, result = folder / "notebook.partial.ipynb", folder / "result.json"
-    before = result.stat().st_mtime_ns if result.exists() else None
+    before = result.stat().st_ctime_ns if result.exists() else None  # when it got its name
     with open(folder / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be at the same run
-        if result.exists() and result.stat().st_mtime_ns != before:
-            return  # and it has finished the run meanwhile
+        if result.exists() and (result.stat().st_ctime_ns != before or since and before > since):
+            return
         # Of a run that was killed; its checkpoints stay, and it goes on from them.
         for left in (*folder.glob(f"*{places.UNFINISHED}"), partial):
             left.unlink(missing_ok=True)

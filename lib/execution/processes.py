@@ -57,10 +57,13 @@ def serve(settings: study.Study) -> None:
         if importlib.util.find_spec(name) is None:
             raise InputError(f"Runs are notebooks, executed by papermill and IPython: {name} is missing here "
                              "(pip install papermill ipython).")
+    private = study.ROOT / ".snakemake"
+    if machine.writable(private):
+        (private / "ipython").mkdir(parents=True, exist_ok=True)
     # Before the server starts, which passes its environment on.
-    os.environ.update(ENVIRONMENT, IPYTHONDIR=str(study.ROOT / ".snakemake" / "ipython"))
+    os.environ.update(ENVIRONMENT, IPYTHONDIR=str(private / "ipython"))
     if not machine.writable(Path(os.path.expanduser("~"))):  # where matplotlib would keep its list of fonts
-        os.environ["MPLCONFIGDIR"] = str(study.ROOT / ".snakemake" / "matplotlib")
+        os.environ["MPLCONFIGDIR"] = str(private / "matplotlib")
     if len(os.fsencode(tempfile.gettempdir())) > 60:  # the path of a socket may have 107 bytes
         tempfile.tempdir = "/tmp"
     os.environ["STUDY_DATA"] = json.dumps([settings.data.name, settings.data.root])

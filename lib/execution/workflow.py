@@ -3,7 +3,9 @@
 import json
 import logging
 import os
+import shutil
 import sys
+import time
 from datetime import datetime
 from pathlib import Path
 
@@ -28,19 +30,20 @@ def snakemake(settings: study.Study, jobs: int | None, only: str | None = None, 
     processes.serve(settings)  # its imports take as long as Snakemake's
     os.environ.pop("SNAKEMAKE_PROFILE", None)  # the user's settings for other workflows
     os.environ["XDG_CACHE_HOME"] = str(study.ROOT / PRIVATE / "cache")  # the usual one is in a home that may be closed
-    errors, code = Errors(), 0
+    errors, code, since = Errors(), 0, time.time_ns()
     logging.getLogger("snakemake").addHandler(errors)
     try:
         cli.main(["--snakefile", str(study.ROOT / "Snakefile"), "--directory", str(study.ROOT),
                   "--cores", str(jobs or machine.cores()), "--resources", f"gpu={jobs or 1}",
                   "--rerun-incomplete", "--nolock", "--keep-going", "--rerun-triggers", "input",
-                  "--force-use-threads", "--quiet", "all", "--workflow-profile", "none",
+                  "--force-use-threads", "--quiet", "all", "--workflow-profile", "none", "--drop-metadata",
                   "--config", f"profile={json.dumps(settings.source)}", f"only={only or ''}",
-                  f"rerun_stale={int(rerun_stale)}", f"report_only={int(report_only)}"])
+                  f"rerun_stale={int(rerun_stale)}", f"report_only={int(report_only)}", f"since={since}"])
     except SystemExit as end:
         code = end.code
     finally:
         logging.getLogger("snakemake").removeHandler(errors)
+        shutil.rmtree(study.ROOT / PRIVATE / "done" / settings.name / str(since), ignore_errors=True)
     if processes.INTERRUPTED.is_set():
         raise KeyboardInterrupt
     if code:

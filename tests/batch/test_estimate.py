@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from helpers import TINY
+from helpers import TINY, made
 from lib import study
 from lib.batch import estimate, places
 
@@ -27,7 +27,7 @@ def finish(settings, item, begin, end, device=DEVICE):
     """A result of a run that took these seconds, START_UP included."""
     folder = places.folder_of(settings, item.name)
     folder.mkdir(parents=True)
-    (folder / "result.json").write_text(json.dumps({"provenance": {
+    (folder / "result.json").write_text(json.dumps({**json.loads(made("now")), "provenance": {
         "device": device, "end": datetime.fromtimestamp(end, UTC).isoformat(),
         "seconds": end - begin - estimate.START_UP}}))
 

@@ -10,7 +10,19 @@ import pandas as pd
 import psutil
 import pytest
 
-from helpers import MODEL, PRETRAIN, change_study, command, copy_project, edit, folder, result, wait_for, write_notebook
+from helpers import (
+    MODEL,
+    PRETRAIN,
+    change_study,
+    command,
+    copy_project,
+    edit,
+    folder,
+    made,
+    result,
+    wait_for,
+    write_notebook,
+)
 from lib import InputError, study, workers
 from lib.batch import places
 from lib.execution import processes
@@ -117,13 +129,14 @@ def test_a_notebook_whose_process_dies_leaves_no_result_and_the_next_attempt_wor
         f"folder = pathlib.Path(os.environ['{places.OUTPUT}'])\n"
         "first = not (folder / 'tried').exists()\n"
         "(folder / 'tried').touch()\n"
-        "(folder / 'result.json.unfinished').write_text('{\"first\": %s}' % str(first).lower())\n"
+        "(folder / 'result.json.unfinished').write_text(\n"
+        f"    {made('MADE')!r}.replace('MADE', 'first' if first else 'again'))\n"
         "if first:\n    os._exit(9)"))
     assert command(empty, "lib.run", "tiny", PRETRAIN).returncode == 9
     assert (folder(PRETRAIN) / "tried").exists() and not places.finished(folder(PRETRAIN))
     assert not (folder(PRETRAIN) / "notebook.ipynb").exists()
     command(empty, "lib.run", "tiny", PRETRAIN)
-    assert result(PRETRAIN) == {"first": False} and not list(folder(PRETRAIN).glob("*.unfinished"))
+    assert result(PRETRAIN)["made"] == "again" and not list(folder(PRETRAIN).glob("*.unfinished"))
 
 
 def test_where_papermill_is_missing_one_sentence_says_so(monkeypatch):
