@@ -6,6 +6,7 @@ Notebooks 01 to 05 run in test_run.py.
 import ast
 import json
 import pkgutil
+import re
 import subprocess
 import sys
 
@@ -133,6 +134,20 @@ def test_every_module_that_it_takes_from_lib_is_used(path):
     tree = ast.parse(source(path))
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
     assert set(lib_names(tree)) <= used
+
+
+@every_notebook
+def test_lib_is_imported_before_torch_which_reads_how_its_threads_wait(path):
+    imported = re.findall(r"^(?:from|import) (lib|torch)\b", source(path), re.M)
+    assert imported and imported[0] == "lib"
+
+
+@every_notebook
+def test_outside_the_project_a_notebook_says_where_it_belongs(path, tmp_path, monkeypatch):
+    [setup] = [cell for cell in map(lambda cell: "".join(cell["source"]), cells(path)) if "sys.path" in cell]
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(AssertionError, match="Run this notebook in the folder notebooks/"):
+        exec(setup, {})
 
 
 # On a study without results

@@ -263,6 +263,23 @@ def test_a_parameter_that_papermill_injects_and_the_notebook_does_not_have_is_re
     assert error is None if unknown is None else str(error) == f"The notebook has no parameter {unknown}."
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("place, arguments, sentence", [
+    ("", ["-p", "ratoi", "0.9"], "The notebook has no parameter ratoi."),
+    ("notebooks", ["-f", "../params/tiny.yaml"], "The notebook has no parameter name."),
+    ("far/elsewhere", [], "Run this notebook in the folder notebooks/.")])
+def test_papermill_by_itself_ends_with_an_error_and_a_sentence(empty, place, arguments, sentence):
+    (empty / "far" / "elsewhere" / "lib").mkdir(parents=True)  # another project's
+    (empty / "far" / "elsewhere" / "lib" / "__init__.py").touch()
+    done = subprocess.run([sys.executable, "-m", "papermill", empty / "notebooks" / "02_prune.ipynb",
+                           empty / "out.ipynb", *arguments], cwd=empty / place, capture_output=True, text=True,
+                          check=False)
+    errors = [output for cell in json.loads((empty / "out.ipynb").read_text())["cells"]
+              for output in cell.get("outputs", []) if output["output_type"] == "error"]
+    assert done.returncode == 1 and [error["evalue"] for error in errors] == [sentence]
+    assert sentence in done.stderr and not (empty / "outputs").exists()
+
+
 def test_progress_is_one_bar_with_loss_rate_and_time_left_where_somebody_watches(monkeypatch, capsys):
     lines = ["resumed after epoch 1 of 3", "epoch 2/3: loss 0.5781, test_accuracy 0.7, lr 0.01, seconds 0.89, 715 "
              "images/s", "epoch 3/3: loss 0.5, lr 0.01, seconds 0.89, 720 images/s", "something else"]
