@@ -7,6 +7,7 @@ import ast
 import json
 import pkgutil
 import re
+import shutil
 import subprocess
 import sys
 
@@ -14,6 +15,7 @@ import pytest
 
 from helpers import command, copy_project
 from lib import study
+from lib.evidence import provenance
 
 PATHS = sorted((study.ROOT / "notebooks").glob("*.ipynb"))
 EXTRA_KEYS = "metadata.papermill cell.metadata.papermill cell.metadata.execution"
@@ -50,6 +52,16 @@ def test_the_notebooks_are_those_of_the_design():
     assert {*study.NOTEBOOKS.values(), *study.REPORT} == {path.stem for path in PATHS} - beside
 
 
+def in_git(path):
+    """A notebook as git would store it: through the filter that set-up installs, where it is installed."""
+    done = subprocess.run(["git", "hash-object", "-w", "--path", f"notebooks/{path.name}", path], cwd=study.ROOT,
+                          capture_output=True, text=True, check=False)
+    if done.returncode:  # no repository
+        return path.read_text()
+    return subprocess.run(["git", "cat-file", "blob", done.stdout.strip()], cwd=study.ROOT, capture_output=True,
+                          text=True, check=True).stdout
+
+
 def strips(paths):
     """Whether nbstripout would take anything out of these notebooks."""
     command = [sys.executable, "-m", "nbstripout", "--verify", "--extra-keys", EXTRA_KEYS, *map(str, paths)]
@@ -58,19 +70,53 @@ def strips(paths):
 
 
 def test_nothing_is_left_to_strip(tmp_path):
-    assert strips(PATHS) == (False, "")
+    stored = []
+    for path in PATHS:
+        stored.append(tmp_path / path.name)
+        stored[-1].write_text(in_git(path))
+    assert strips(stored) == (False, ""), "./run_all.sh setup lets git leave out the outputs that JupyterLab saves"
     book = json.loads(PATHS[0].read_text())
     book["metadata"]["papermill"] = {"duration": 1.0}
     (tmp_path / "run.ipynb").write_text(json.dumps(book))
     assert strips([tmp_path / "run.ipynb"])[0]
 
 
+def test_saved_outputs_alone_are_no_change_to_git(tmp_path, monkeypatch):
+    """In a clone whose set-up has run: neither `git status` nor a result's origin sees them."""
+    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+    monkeypatch.delenv("CONDA_PREFIX", raising=False)
+    for name in ("run_all.sh", "requirements.txt", "requirements.lock", ".gitattributes"):
+        shutil.copy(study.ROOT / name, tmp_path)
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    subprocess.run("cat requirements.txt requirements.lock | cksum >.venv/device-edge-inference.stamp", cwd=tmp_path,
+                   shell=True, check=True)
+    shutil.copytree(study.ROOT / "notebooks", tmp_path / "notebooks", ignore=shutil.ignore_patterns(".*"))
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@t"]
+    for step in (["git", "init", "-q"], ["./run_all.sh", "setup"], ["git", "add", "notebooks"],
+                 [*git, "commit", "-qm", "all"]):
+        subprocess.run(step, cwd=tmp_path, check=True)
+    path = tmp_path / "notebooks" / "02_prune.ipynb"
+    book = json.loads(path.read_text())
+    for cell in book["cells"]:
+        if cell["cell_type"] == "code":
+            cell.update(execution_count=7, outputs=[{"output_type": "stream", "name": "stdout", "text": ["said\n"]}])
+    path.write_text(json.dumps(book, indent=1))
+    assert provenance.origin()["uncommitted_changes"] is False
+    book["cells"][0]["source"] = ["# Another title\n"]
+    path.write_text(json.dumps(book, indent=1))
+    assert provenance.origin()["uncommitted_changes"] is True
+
+
 @every_notebook
 def test_no_outputs_counts_or_papermill_metadata(path):
-    book = json.loads(path.read_text())
+    book = json.loads(in_git(path))
     assert "papermill" not in book["metadata"]
     assert not any({"papermill", "execution"} & set(cell["metadata"]) for cell in book["cells"])
-    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in cells(path))
+    code = [cell for cell in book["cells"] if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
 
 
 @every_notebook

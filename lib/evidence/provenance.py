@@ -24,8 +24,11 @@ def origin() -> dict:
     if not _git("ls-files", "lib"):
         return {"commit": None, "uncommitted_changes": None}
     # These two alone: a study that is under way changes outputs/ all the time.
-    changes = _git("status", "--porcelain", "lib", "notebooks")
-    return {"commit": _git("rev-parse", "HEAD"), "uncommitted_changes": None if changes is None else bool(changes)}
+    # `git status` would name notebooks in which JupyterLab has saved outputs, which the filter of .gitattributes hides.
+    changed = _git("diff", "HEAD", "--name-only", "--", "lib", "notebooks")
+    new = _git("ls-files", "--others", "--exclude-standard", "lib", "notebooks")
+    return {"commit": _git("rev-parse", "HEAD"),
+            "uncommitted_changes": None if changed is None else bool(changed or new)}
 
 
 def record(job: Any, trained_seconds: float) -> dict:

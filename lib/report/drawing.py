@@ -6,7 +6,7 @@ import pandas as pd
 
 from lib import results
 from lib.claims.verdicts import PAPER_HALF
-from lib.report.style import SCHEMES
+from lib.report.style import DIGITAL, SCHEMES
 from lib.study import Study
 
 # Of the axes, in the units of the drawing's viewBox, 560 × 380.
@@ -32,6 +32,8 @@ def over_snr(rows: pd.DataFrame, place: dict[str, int]) -> list[dict]:
     high = 10 * math.ceil(10 * rows.accuracy.max())
     # A decibel of room on both sides of −5 to 20 dB.
     x, y = _scale(-6, 21, LEFT, RIGHT), _scale(low, high, BOTTOM, TOP)
+    # A digital curve has the colour of the one that it stands beside.
+    rows = rows.assign(label=rows.label.str.removesuffix(DIGITAL))
     # Over both readings, so that a curve keeps its colour and marker where another is missing.
     labels = list(dict.fromkeys(rows.sort_values(["ratio", "bandwidth"], ascending=[True, False]).label))
     panels = []
@@ -43,7 +45,7 @@ def over_snr(rows: pd.DataFrame, place: dict[str, int]) -> list[dict]:
             # One code: at every SNR what it gives at its own, or chance.
             if digital and reading == "fixed":
                 points = [point | {"snr": curve.train_snr_db.iloc[0]} for point in points]
-            curves.append({"label": f"{label}: {scheme.lower()}" if digital else label, "style": labels.index(label),
+            curves.append({"label": label + DIGITAL if digital else label, "style": labels.index(label),
                            "digital": digital, "stepped": digital and reading == "fixed", "banded": not digital,
                            "points": points})
         # The digital curves come last in the legend, each after the scheme that it stands beside.

@@ -61,9 +61,9 @@ def _over_snr(table: pd.DataFrame, settings: Study, name: str, title: str) -> No
     axes.flat[-1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
     figure.text(0.12, -0.02, "\n".join(_notes(data, separation, settings, spec)), fontsize=8, va="top")
     images = 100 * settings.classes
-    # What is drawn, and the CSV that the page draws from.
+    # What is drawn, and the CSV that the page draws from; there a label is one curve's alone, as in the legend.
     behind = pd.concat([data.drop(columns="right_by_class").assign(scheme=results.PROPOSED),
-                        separation.assign(scheme="Separation")])
+                        separation.assign(scheme="Separation", label=separation.label + style.DIGITAL)])
     # Of the test set, which the bands leave out.
     error = (behind.accuracy * (1 - behind.accuracy) / images) ** 0.5
     style.save(figure, settings, name, behind.assign(binomial_standard_error=error, baseline=baseline))
@@ -74,7 +74,7 @@ def _draw_separation(axis: Axes, separation: pd.DataFrame, labels: list[str], re
     # sorted first, so that each line runs from left to right
     for label, rows in separation.sort_values("snr_db").groupby("label", sort=False):
         axis.plot(rows.snr_db, 100 * rows.accuracy, ls=":", color=style.COLORS[labels.index(label)],
-                  label=f"{label}: separation", drawstyle="steps-post" if reading == "fixed" else "default")
+                  label=label + style.DIGITAL, drawstyle="steps-post" if reading == "fixed" else "default")
 
 
 def _notes(data: pd.DataFrame, separation: pd.DataFrame, settings: Study, spec) -> list[str]:

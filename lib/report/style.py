@@ -13,6 +13,7 @@ from lib.study import Study
 # A scheme keeps its colour and its marker in every figure, whichever others are there.
 SCHEMES = ("JSCC + pruning", "BottleNet++", "BottleNet", "PNG", "JPEG", "WebP", "JALAD", "Two-step pruning",
            "DeepJSCC image", "Separation")
+DIGITAL = ": separation"  # ends the label of a curve that sends the same features digitally
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "h", "p")
 COLORS = sns.color_palette("colorblind").as_hex()
 

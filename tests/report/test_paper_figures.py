@@ -81,6 +81,14 @@ def test_what_rests_on_a_retrained_model_is_hollow_in_its_curve_alone(draw, retr
     assert ("Hollow" in notes) == bool(retrained)
 
 
+def test_in_the_table_behind_a_figure_a_label_is_one_curves_alone(draw, monkeypatch):
+    saved = []
+    monkeypatch.setattr(paper_figures.style, "save", lambda figure, settings, stem, data: saved.append(data))
+    draw(curve("a"), curve("a").drop(columns="right_by_class"))
+    assert saved[0].groupby("label").scheme.unique().map(list).to_dict() == {
+        "a": [results.PROPOSED], "a: separation": ["Separation"]}
+
+
 @pytest.mark.parametrize("retrained", [[], ["separation"]])
 def test_separation_of_a_retrained_network_is_noted(draw, retrained):
     separation = curve("a").drop(columns="right_by_class").assign(run="separation")
