@@ -94,8 +94,10 @@ def test_saved_outputs_alone_are_no_change_to_git(tmp_path, monkeypatch):
     subprocess.run("cat requirements.txt requirements.lock | cksum >.venv/device-edge-inference.stamp", cwd=tmp_path,
                    shell=True, check=True)
     shutil.copytree(study.ROOT / "notebooks", tmp_path / "notebooks", ignore=shutil.ignore_patterns(".*"))
+    (tmp_path / "lib").mkdir()
+    shutil.copy(study.ROOT / "lib" / "__init__.py", tmp_path / "lib")
     git = ["git", "-c", "user.name=t", "-c", "user.email=t@t"]
-    for step in (["git", "init", "-q"], ["./run_all.sh", "setup"], ["git", "add", "notebooks"],
+    for step in (["git", "init", "-q"], ["./run_all.sh", "setup"], ["git", "add", "lib", "notebooks"],
                  [*git, "commit", "-qm", "all"]):
         subprocess.run(step, cwd=tmp_path, check=True)
     path = tmp_path / "notebooks" / "02_prune.ipynb"
