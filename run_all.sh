@@ -64,6 +64,15 @@ make_venv() {
     "$base_python" -m venv --clear .venv
 }
 
+# Notebooks count as unchanged whatever outputs JupyterLab has saved in them: git looks at them through this filter,
+# which .gitattributes names. Only in a clone of this project, not where it lies inside another repository.
+strip_outputs() {
+    local filter="'$python' -m nbstripout --extra-keys 'metadata.papermill cell.metadata.papermill cell.metadata.execution'"
+    if [[ $(git rev-parse --show-toplevel 2>/dev/null) -ef . && $(git config filter.nbstripout.clean) != "$filter" ]]; then
+        git config --local filter.nbstripout.clean "$filter"
+    fi
+}
+
 setup() (
     if command -v flock >/dev/null; then # two calls at once: the second waits, then finds it made
         exec 9<requirements.lock
@@ -106,6 +115,7 @@ if [[ "$*" == "setup --active" && -z $active ]]; then
     exit 2
 fi
 ready || setup >&2
+strip_outputs
 case $1 in
     setup) ;;
     test)
