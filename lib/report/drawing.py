@@ -6,6 +6,7 @@ import pandas as pd
 
 from lib import results
 from lib.claims.verdicts import PAPER_HALF
+from lib.opponent.label import LABEL
 from lib.report.style import DIGITAL, SCHEMES
 from lib.study import Study
 
@@ -35,19 +36,21 @@ def over_snr(rows: pd.DataFrame, place: dict[str, int]) -> list[dict]:
     # A digital curve has the colour of the one that it stands beside.
     rows = rows.assign(label=rows.label.str.removesuffix(DIGITAL))
     # Over both readings, so that a curve keeps its colour and marker where another is missing.
-    labels = list(dict.fromkeys(rows.sort_values(["ratio", "bandwidth"], ascending=[True, False]).label))
+    ordered = rows[rows.scheme != LABEL].sort_values(["ratio", "bandwidth"], ascending=[True, False])
+    labels = list(dict.fromkeys(ordered.label))
     panels = []
     for reading in [name for name in ("matched", "fixed") if name in set(rows.reading)]:
         curves = []
         for (scheme, label), curve in rows[rows.reading == reading].groupby(["scheme", "label"]):
-            digital = scheme != results.PROPOSED
+            digital, cliff = scheme != results.PROPOSED, scheme == "Separation" and reading == "fixed"
             points = [_mean(snr, group, x, y, place) for snr, group in curve.groupby("snr_db")]
             # One code: at every SNR what it gives at its own, or chance.
-            if digital and reading == "fixed":
+            if cliff:
                 points = [point | {"snr": curve.train_snr_db.iloc[0]} for point in points]
-            curves.append({"label": label + DIGITAL if digital else label, "style": labels.index(label),
-                           "digital": digital, "stepped": digital and reading == "fixed", "banded": not digital,
-                           "points": points})
+            apart = scheme == LABEL  # which has a colour of its own
+            curves.append({"label": label + DIGITAL if digital and not apart else label,
+                           "style": SCHEMES.index(LABEL) if apart else labels.index(label),
+                           "digital": digital, "stepped": cliff, "banded": not digital, "points": points})
         # The digital curves come last in the legend, each after the scheme that it stands beside.
         curves.sort(key=lambda curve: (curve["digital"], curve["style"]))
         panels.append({"reading": reading, "curves": curves,
@@ -87,7 +90,7 @@ def trade_off(rows: pd.DataFrame, settings: Study, place: dict[str, int]) -> lis
     # Sorted by operations, because the line through the selected models is drawn from point to point.
     for scheme, models in rows.sort_values("device_macs").groupby("scheme"):
         points = [POINT | {"x": x(model.device_macs), "y": y(model.symbols), "hollow": not model.selected,
-                           "joined": model.selected, "dot": model.holds, "faint": model.loss > 0.1,
+                           "joined": model.selected, "dot": model.holds, "faint": model.loss > 0.1 or scheme == LABEL,
                            "runs": [place[model.run]], "text": _model(model)} for model in models.itertuples()]
         # A scheme that has been tried and has nothing within stays in the legend.
         none = "" if models.selected.any() else " (none within)"

@@ -20,6 +20,7 @@ from lib import results, study
 from lib.batch import places
 from lib.claims import choices, judge, points, statistics
 from lib.evidence import fingerprint, manifest
+from lib.opponent import label as opponent
 from lib.report import drawing, tables
 
 HERE = Path(__file__).parent
@@ -69,6 +70,7 @@ def render(profile: str) -> str:
         settings=settings, cards=cards, figures=drawn, names=set(place), progress=results.progress(profile),
         verdicts=shown.to_dict("records"), explained=_emphasised(statistics.EXPLAINED),
         altered=altered, criteria=criteria, profile=data["profile"],
+        results=table, opponent=opponent,
         steps=tables.step_table(table), ablations=tables.ablation_table(table, settings),
         choices=choices.choices(settings, table), origins=_origins(cards),
         plotted=[card["name"] for card in cards if any(card["name"] in figure["runs"] for figure in drawn)],

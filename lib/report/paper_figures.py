@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from lib import results, study
 from lib.claims import points
 from lib.claims.verdicts import PAPER_HALF
+from lib.opponent import label as opponent
 from lib.report import figures, style
 from lib.study import Study
 
@@ -39,6 +40,7 @@ def _over_snr(table: pd.DataFrame, settings: Study, name: str, title: str) -> No
         style.nothing_to_draw(settings, name)
         return
     baseline, spec = data.attrs["baseline"], points.specification(settings, name)
+    code = opponent.curve(table, settings, name)
     labels = list(data.sort_values(["ratio", "bandwidth"], ascending=[True, False]).label.unique())
     # In this order: `matched` is the paper's reading, `fixed` a preview.
     titles = {"matched": "a model trained for each SNR", "fixed": f"one model, trained at {spec.fixed_snr_db:g} dB"}
@@ -56,6 +58,7 @@ def _over_snr(table: pd.DataFrame, settings: Study, name: str, title: str) -> No
             figures.draw_curves(means[means.other_weights], labels, axis, ls="", mfc="white", mec="auto", mew=1.2,
                                 errorbar=None, legend=False)
         _draw_separation(axis, apart, labels, reading)
+        opponent.draw(axis, code)
         # It would stand in both panels; the last one's, below, serves both.
         axis.get_legend().remove()
     axes.flat[-1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
@@ -63,7 +66,8 @@ def _over_snr(table: pd.DataFrame, settings: Study, name: str, title: str) -> No
     images = 100 * settings.classes
     # What is drawn, and the CSV that the page draws from; there a label is one curve's alone, as in the legend.
     behind = pd.concat([data.drop(columns="right_by_class").assign(scheme=results.PROPOSED),
-                        separation.assign(scheme="Separation", label=separation.label + style.DIGITAL)])
+                        separation.assign(scheme="Separation", label=separation.label + style.DIGITAL),
+                        *opponent.behind(code, readings)])
     # Of the test set, which the bands leave out.
     error = (behind.accuracy * (1 - behind.accuracy) / images) ** 0.5
     style.save(figure, settings, name, behind.assign(binomial_standard_error=error, baseline=baseline))
@@ -119,7 +123,8 @@ def figure3(models: pd.DataFrame, settings: Study) -> None:
     axis.set(xlabel="device operations (MACs), linear below 10⁵", ylabel="real symbols per image",
              title=_title(models, settings))
     axis.margins(x=0.12)  # room for the labels of the rightmost points
-    chosen = models_by_macs[models_by_macs.selected & models_by_macs.pool.notna()]
+    chosen = models_by_macs[models_by_macs.selected & models_by_macs.pool.notna()
+                            & (models_by_macs.scheme != opponent.LABEL)]
     _label(axis, chosen.sort_values("scheme", key=lambda names: names.map(style.SCHEMES.index), kind="stable"))
     axis.legend(loc="center left", bbox_to_anchor=(1.06, 0.5), title_fontsize=7.5, alignment="left",
                 title="filled: selected; hollow: not selected;\nfaint: more than 10 points below")
@@ -136,7 +141,9 @@ def _draw_scheme(axis: Axes, scheme: str, models: pd.DataFrame, look: dict) -> N
         axis.plot(part.device_macs, part.symbols, alpha=alpha, markerfacecolor="none", ls="", **look)
     name = f"{scheme}, headers not counted" if scheme in ("JPEG", "BottleNet") else scheme
     if len(chosen):
-        axis.plot(chosen.device_macs, chosen.symbols, drawstyle="steps-post", label=name, **look)
+        # The label code is the opponent of all, and no scheme to send features by: it stands behind them.
+        behind = {"alpha": 0.4, "zorder": 1} if scheme == opponent.LABEL else {}
+        axis.plot(chosen.device_macs, chosen.symbols, drawstyle="steps-post", label=name, **look, **behind)
     else:  # an empty line, so that the legend says that the scheme was tried
         axis.plot([], [], markerfacecolor="none", ls="", label=f"{name} (none within)", **look)
 

@@ -8,14 +8,15 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from lib.batch import places
+from lib.opponent import label as opponent
 from lib.study import Study
 
 # A scheme keeps its colour and its marker in every figure, whichever others are there.
 SCHEMES = ("JSCC + pruning", "BottleNet++", "BottleNet", "PNG", "JPEG", "WebP", "JALAD", "Two-step pruning",
-           "DeepJSCC image", "Separation")
+           "DeepJSCC image", "Separation", opponent.LABEL)
 DIGITAL = ": separation"  # ends the label of a curve that sends the same features digitally
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "h", "p")
-COLORS = sns.color_palette("colorblind").as_hex()
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "h", "p", "d")
+COLORS = [*sns.color_palette("colorblind").as_hex(), opponent.COLOR]
 
 # The font comes with matplotlib, and a fixed salt names the parts of an SVG: so that a figure drawn
 # again from the same numbers is the same file.

@@ -21,7 +21,7 @@ def test_every_run_is_an_action_that_leads_from_its_upstream_results_to_its_own(
         copy.write_bytes(file.read_bytes())
     entities = json.loads(crate.write("quick").read_text())["@graph"]
     actions = {entity["name"]: entity for entity in entities if entity["@type"] == "CreateAction"}
-    assert len(actions) == 49
+    assert len(actions) == 50
     for name, action in actions.items():
         upstream = json.loads((shipped / "quick" / name / "result.json").read_text())["upstream"]
         assert action["result"] == [{"@id": f"{name}/result.json"}]

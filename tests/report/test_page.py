@@ -186,4 +186,4 @@ def test_a_study_without_results_has_a_page(tmp_path, monkeypatch):
     monkeypatch.setattr(study, "ROOT", tmp_path)
     path = page.write("quick")
     assert path == tmp_path / "outputs" / "quick" / "report" / "index.html"
-    assert "0 of 49 runs are finished" in " ".join(path.read_text().split())
+    assert "0 of 50 runs are finished" in " ".join(path.read_text().split())
