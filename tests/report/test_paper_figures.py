@@ -7,6 +7,7 @@ import pytest
 from lib import results, study
 from lib.batch import places
 from lib.claims import points
+from lib.opponent import label as opponent
 from lib.report import paper_figures, style
 
 SETTINGS = study.load("paper")
@@ -35,12 +36,13 @@ def curve(label, snrs=(0, 10, 20), reading="matched", ratio=0.5):
 @pytest.fixture
 def draw(monkeypatch):
     """Draws Figure 4a of these curves; `retrained` names the runs with a re-trained upstream model."""
-    def figure4(curves, separation=None, retrained=()):
+    def figure4(curves, separation=None, retrained=(), code=None):
         curves.attrs["baseline"] = 0.7
         nothing = curves.iloc[:0].drop(columns="right_by_class")
         monkeypatch.setattr(results, "retrained_upstream", lambda *_, **__: list(retrained))
         monkeypatch.setattr(points, "figure_points", lambda *_: curves)
         monkeypatch.setattr(points, "separation_points", lambda *_: nothing if separation is None else separation)
+        monkeypatch.setattr(opponent, "curve", lambda *_: nothing if code is None else code)
         paper_figures.figure4(None, SETTINGS, "a")
         return plt.gcf().axes, plt.gcf().texts[0].get_text()
     return figure4
@@ -118,6 +120,21 @@ def test_it_says_what_the_bands_span(draw, seeds, spans):
 
 # Figure 3
 
+def test_the_label_code_is_one_grey_curve_in_every_panel(draw, monkeypatch):
+    stored = []
+    monkeypatch.setattr(style, "save", lambda *arguments: stored.append(arguments[-1]))
+    code = curve("label code, B = 16", reading="").assign(
+        pool=5, train_snr_db=14.5, scheme=opponent.LABEL, bandwidth=16, accuracy=[0.2, 0.3, 0.4])
+    curves = pd.concat([curve("a"), curve("a", reading="fixed")]).assign(pool=2, train_snr_db=14.5)
+    axes, _ = draw(curves, code=code)
+    for axis in axes:
+        (grey,) = lines(axis, "label code, B = 16")
+        assert grey.get_color() == opponent.COLOR and list(grey.get_ydata()) == pytest.approx([20, 30, 40])
+    behind = stored[0][stored[0].scheme == opponent.LABEL]
+    assert behind.groupby("reading").accuracy.apply(list).to_dict() == {
+        "fixed": [0.2, 0.3, 0.4], "matched": [0.2, 0.3, 0.4]}
+
+
 def model(scheme, run, selected=True, loss=0.01):
     return {"scheme": scheme, "run": run, "pool": 2, "ratio": 0.5, "device_macs": 1e6, "symbols": 512,
             "selected": selected, "loss": loss, "holds": selected and loss <= 0.02}
@@ -152,6 +169,14 @@ def test_figure_3_fades_poor_models_and_marks_those_within_the_tolerance_on_both
     alphas = sorted(line.get_alpha() for line in drawn if len(line.get_xdata()))
     assert len(alphas) == 2 and alphas[0] < alphas[1]
     assert len(lines(plt.gcf().axes[0], "within on the other half too")[0].get_xdata()) == 1
+
+
+def test_the_label_code_stands_faint_and_unlabelled_where_it_would_be_selected():
+    paper_figures.figure3(pd.DataFrame([model("PNG", "ours"), model(opponent.LABEL, "theirs")]), SETTINGS)
+    axis = plt.gcf().axes[0]
+    (faint,), (usual,) = lines(axis, opponent.LABEL), lines(axis, "PNG")
+    assert faint.get_alpha() < 0.5 and usual.get_alpha() is None and len(faint.get_xdata()) == 1
+    assert len(axis.texts) == 1
 
 
 def test_labels_of_figure_3_do_not_cover_each_other():
