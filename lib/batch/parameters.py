@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_
 
 from lib import InputError
 from lib.batch.points import VARIANTS, Baseline, Pool, Ratio, Seed, Variant
+from lib.recipe import parameters as recipe
 from lib.schedule import Schedule, Strict
 
 
@@ -179,6 +180,7 @@ class Study(Strict):
     baselines: Baselines | None = None
     deciding: Deciding = Deciding()
     readings: dict[Variant, Reading] = {}
+    ladder: recipe.Ladder | None = None  # how the codec was tried for few symbols (lib.ladder)
     _source: str = PrivateAttr("")  # set by lib.study.load
 
     @field_validator("ablations", mode="before")

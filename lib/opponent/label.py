@@ -15,6 +15,7 @@ from lib.study import Study
 
 LABEL = "Label code"
 COLOR = "#4d4d4d"  # no scheme of the paper has a grey
+SHORT = 16  # symbols of a code that a bad channel does harm
 FIGURES = ("figure4a", "figure4b", "figure5")
 EXPLAINED = """\
 The device could also classify by itself and send the class, as one of a few fixed points on a sphere. Nothing in that
@@ -24,24 +25,24 @@ is right more often than a label code with at most as many symbols; it computes 
 """
 
 
-def curve(table: pd.DataFrame, settings: Study, figure: str, least: float = 0) -> pd.DataFrame:
-    """The label code of Figure 4a, 4b or 5, unpruned, over the SNR: rows as those of `points.figure_points`.
+def curve(table: pd.DataFrame, settings: Study, figure: str) -> pd.DataFrame:
+    """The label codes of Figure 4a, 4b or 5, unpruned, over the SNR: rows as those of `points.figure_points`.
 
-    Of the codes that are measured, the longest with no more symbols than any curve of the figure (or than `least`).
+    Of those that are measured, the longest with no more symbols than any curve of the figure, and that of `SHORT`.
     """
-    if not least:
-        least = (min(settings.figure5.bandwidths) if figure == "figure5"
-                 else settings.figure4.panels[figure.removeprefix("figure4")].bandwidth)
+    least = (min(settings.figure5.bandwidths) if figure == "figure5"
+             else settings.figure4.panels[figure.removeprefix("figure4")].bandwidth)
     codes = table[(table.scheme == LABEL) & (table.ratio == 0) & (table.bandwidth <= least)]
-    codes = codes[codes.bandwidth == codes.bandwidth.max()]
+    codes = codes[codes.bandwidth.isin([SHORT, codes.bandwidth.max()])].sort_values("bandwidth", kind="stable")
     return codes.assign(reading="", label=[f"label code, B = {bandwidth:.0f}" for bandwidth in codes.bandwidth])
 
 
 def draw(axis: Axes, rows: pd.DataFrame) -> None:
-    """The curve, the mean over noise draws, dashed and dotted in grey."""
+    """The curves, the mean over noise draws, in grey."""
     for label, code in rows.groupby("label"):
         mean = 100 * code.groupby("snr_db").accuracy.mean()
-        axis.plot(mean.index, mean, ls="-.", lw=1.2, color=COLOR, zorder=1, label=label)
+        style = "-." if code.bandwidth.iloc[0] == SHORT else (0, (1, 1))
+        axis.plot(mean.index, mean, ls=style, lw=1.2, color=COLOR, zorder=1, label=label)
 
 
 def behind(rows: pd.DataFrame, readings: list[str]) -> list[pd.DataFrame]:
@@ -96,9 +97,10 @@ def over_snr(table: pd.DataFrame, settings: Study) -> pd.DataFrame:
         for label, ours in shown.groupby("label", sort=False):
             reading = "matched" if "matched" in set(ours.reading) else "fixed"
             ours = ours[ours.reading == reading]
-            code = curve(table, settings, figure, ours.bandwidth.min())
+            code = curve(table, settings, figure)
             if code.empty:
                 continue
+            code = code[code.bandwidth == code.bandwidth.max()]
             above = 100 * (ours.groupby("snr_db").accuracy.mean() - code.groupby("snr_db").accuracy.mean()).dropna()
             share = 100 * macs[ours.run].mean() / macs[code.run].mean()
             rows.append({"figure": figure.removeprefix("figure"), "ours": f"{label}, {reading}",

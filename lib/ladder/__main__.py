@@ -1,0 +1,125 @@
+"""Climb the ladder of a study: compute the rungs that are not stored yet (docs/best.md tells what came of it).
+
+    python -m lib.ladder best [RUNG …]
+
+A rung is stored as outputs/STUDY/ladder/RUNG.json; one whose parameters have changed since is computed again. Features
+are stored beside them and not committed: with them a rung takes minutes.
+"""
+
+import dataclasses
+import time
+import zlib
+from functools import cached_property
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from lib import InputError, evaluation, flops, study, vgg, weights
+from lib.batch import places
+from lib.evidence import provenance
+from lib.execution import processes
+from lib.ladder import records
+from lib.recipe import stored, training
+from lib.recipe.parameters import Rung
+from lib.stage import Stage
+
+POOL = 5
+
+
+class Climb:
+    """What all rungs of a study share: its data, the unpruned network and its features after pooling 5."""
+
+    def __init__(self, settings: study.Study):
+        self.settings, self.ladder = settings, records.ladder(settings)
+        self.stage = Stage(settings, self.ladder.seed, settings.threads.others)
+        self.engine = dataclasses.replace(self.stage.engine, batch_size=self.ladder.batch_size)
+        folder = places.find(settings, study.name("pretrain", seed=self.ladder.seed))
+        if folder is None:
+            raise InputError(f"The pretrained network of {settings.name} is not here.")
+        places.check_weights(folder)
+        channels = places.read_result(folder)["channels"]
+        self.network = self.stage.rebuild(weights.load(folder), channels, settings.classes)
+        self.device, self.classifier = vgg.split(self.network, POOL)
+        self.classifier = self.classifier.float()
+
+    def features(self, view: str) -> torch.Tensor:
+        """Of all training images as a view changes them; computed once."""
+        spec, seed = self.ladder.views[view], zlib.crc32(view.encode())
+        images = self.stage.data.train_images
+        if spec.crops:
+            def changed():
+                return stored.augmented(images, seed, spec.hole, spec.least)
+        else:
+            def changed():
+                return images
+        return self._once(records.fingerprint({"view": view, **spec.model_dump()}), changed)
+
+    @cached_property
+    def test_features(self) -> torch.Tensor:
+        return self._once("test", lambda: self.stage.data.test_images)
+
+    def _once(self, name, images):
+        file = records.folder(self.settings) / "features" / f"{name}.safetensors"
+        if not file.exists():
+            began = time.monotonic()
+            file.parent.mkdir(parents=True, exist_ok=True)
+            found = stored.features(self.device, images(), self.stage.data.normalise, self.engine)
+            places.replace(file, lambda path: save_file({"features": found.contiguous()}, path))
+            print(f"features {name}: {time.monotonic() - began:.0f} s", flush=True)
+        return load_file(file)["features"]
+
+    @cached_property
+    def device_macs(self) -> int:
+        return flops.count_macs(self.device, (3, 32, 32))
+
+    def rung(self, name: str) -> None:
+        """Train one rung, measure it and store it."""
+        rung, labels, began = self.ladder.rungs[name], self.stage.data.train_labels, time.monotonic()
+        print(f"{name}: {rung.about}", flush=True)
+        features = [self.features(view) for view in rung.views]
+        targets = [training.teacher_targets(self.classifier, part, labels) for part in features]
+        right = {view: (target[:, 1:].argmax(1) == labels).float().mean().item()
+                 for view, target in zip(rung.views, targets, strict=True)}
+        bandwidth, snr_db = rung.bandwidth or self.ladder.bandwidth, self._snr_db(rung)
+        # float32 throughout: these are small layers, and their inputs were rounded already.
+        model, curve = training.train(rung, self.classifier, torch.cat(features), torch.cat(targets),
+                                      bandwidth=bandwidth, snr_db=snr_db, seed=self.ladder.seed)
+        points = training.accuracy(model, self.test_features, self.stage.data.test_labels, snr_db,
+                                   self.ladder.draws, self.ladder.batch_size)
+        macs = self.device_macs + flops.count_macs(model.link.encoder, tuple(self.test_features.shape[1:]))
+        records.store(self.settings, name, {
+            "metrics": {"accuracy": points.accuracy.mean(), "device_macs": macs, "seconds": time.monotonic() - began,
+                        "right_on_views": right},
+            "draws": points.accuracy.tolist(), "history": curve.to_dict("list"), "origin": provenance.origin(),
+            "device": provenance.device()})
+        print(f"{name}: {100 * points.accuracy.mean():.2f} %", flush=True)
+
+    def _snr_db(self, rung: Rung) -> float:
+        return self.ladder.snr_db if rung.snr_db is None else rung.snr_db
+
+    def bounds(self) -> None:
+        """What no rung is trained for: the network itself on the test features."""
+        right = evaluation.right(self.classifier, self.test_features, self.stage.data.test_labels, torch.Tensor.float)
+        records.store(self.settings, records.CLEAN, {"metrics": {"accuracy": right.float().mean().item()}})
+
+
+def main(arguments: list[str]) -> int:
+    """Compute what is asked (all rungs), in the order of the study; returns the exit code."""
+    if not arguments:
+        raise InputError("usage: python -m lib.ladder STUDY [RUNG …]")
+    settings = study.load(arguments[0])
+    ladder = records.ladder(settings)
+    if unknown := set(arguments[1:]) - set(ladder.rungs):
+        raise InputError(f"The ladder of {settings.name} has no rung {min(unknown)}.")
+    asked = [name for name in ladder.rungs if name in arguments[1:] or not arguments[1:]]
+    todo = [name for name in asked if records.read(settings, name) is None]
+    if todo:
+        climb = Climb(settings)
+        climb.bounds()
+        for name in todo:
+            climb.rung(name)
+    return 0
+
+
+if __name__ == "__main__":
+    processes.command_line(main)

@@ -1,0 +1,82 @@
+"""One rung: a codec after pooling 5, trained on stored features, and how often it is right on test images."""
+
+from collections.abc import Callable
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from lib import codec, evaluation, training
+from lib.recipe import codecs
+from lib.recipe.parameters import Rung
+from lib.training import CPU, Engine
+
+
+class OnFeatures(nn.Module):
+    """Link and edge half: stored features [N, C, 1, 1] to logits, or, without the edge half, to features again."""
+
+    def __init__(self, link: codec.Link, edge: nn.Module):
+        super().__init__()
+        self.link, self.edge = link, edge
+
+    def transmit(self, features: torch.Tensor) -> torch.Tensor:
+        """What the device puts on the channel."""
+        return self.link.encode(features)
+
+    def receive(self, symbols: torch.Tensor) -> torch.Tensor:
+        """Noise, decoder and edge half: symbols to logits."""
+        return self.edge(self.link.decoder(self.link.channel(symbols)))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return self.receive(self.transmit(features))
+
+
+def task_loss(distil: float, temperature: float) -> Callable:
+    """loss(logits [N, classes], target [N, 1 + classes]): cross-entropy, and the distance to a teacher's answer.
+
+    A target is the label, then the teacher's logits (Hinton et al., 2015): with both at a temperature T, the
+    divergence is multiplied by T², so that its gradient keeps its size.
+    """
+    def loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        logits, labels = logits.float(), target[:, 0].long()
+        value = (1 - distil) * F.cross_entropy(logits, labels)
+        if distil:
+            teacher = F.log_softmax(target[:, 1:].float() / temperature, 1)
+            student = F.log_softmax(logits / temperature, 1)
+            value = value + distil * temperature**2 * F.kl_div(student, teacher, reduction="batchmean",
+                                                               log_target=True)
+        return value
+    return loss
+
+
+def teacher_targets(classifier: nn.Module, features: torch.Tensor, labels: torch.Tensor,
+                    engine: Engine = CPU) -> torch.Tensor:
+    """Labels [N] and the classifier's logits on features [N, C, 1, 1], side by side: float [N, 1 + classes]."""
+    logits = evaluation.forward(classifier, features, torch.Tensor.float, 1000, engine).cpu()
+    return torch.cat([labels[:, None].float(), logits], 1)
+
+
+def train(rung: Rung, classifier: nn.Module, features: torch.Tensor, targets: torch.Tensor, *, bandwidth: int,
+          snr_db: float, seed: int, engine: Engine = CPU, report: Callable = print) -> tuple[OnFeatures, pd.DataFrame]:
+    """(the trained model, its learning curve) for stored features [N, C, 1, 1] and targets of `teacher_targets`."""
+    torch.manual_seed(seed)
+    classes = targets.shape[1] - 1
+    link, edge = codecs.build(rung.start, classifier, features.shape[1], classes, bandwidth, snr_db)
+    model = OnFeatures(link, edge)
+    edge.requires_grad_(rung.train_edge)
+    if rung.loss == "features":
+        model.edge = nn.Identity()  # step 3 ends before it
+        curve = training.fit(model, features, None, F.l1_loss, rung.schedule, seed=seed, engine=engine, report=report)
+        model.edge = edge
+    else:
+        curve = training.fit(model, features, targets, task_loss(rung.distil, rung.temperature), rung.schedule,
+                             seed=seed, engine=engine, report=report)
+    return model.eval(), curve
+
+
+def accuracy(model: OnFeatures, features: torch.Tensor, labels: torch.Tensor, snr_db: float, draws: int,
+             batch_size: int, engine: Engine = CPU) -> pd.DataFrame:
+    """Accuracy on test features [N, C, 1, 1] at an SNR, a row a noise draw; the noise is that of other evaluations."""
+    return evaluation.over_snr(engine.place(model).transmit, model.receive, model.link.channel, features, labels,
+                               torch.Tensor.float, [snr_db], draws, batch_size, engine)
