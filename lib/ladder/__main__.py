@@ -20,7 +20,6 @@ from lib.evidence import provenance
 from lib.execution import processes
 from lib.ladder import records
 from lib.recipe import stored, training
-from lib.recipe.parameters import Rung
 from lib.stage import Stage
 
 POOL = 5
@@ -80,22 +79,22 @@ class Climb:
         targets = [training.teacher_targets(self.classifier, part, labels) for part in features]
         right = {view: (target[:, 1:].argmax(1) == labels).float().mean().item()
                  for view, target in zip(rung.views, targets, strict=True)}
-        bandwidth, snr_db = rung.bandwidth or self.ladder.bandwidth, self._snr_db(rung)
+        bandwidth = rung.bandwidth or self.ladder.bandwidth
+        snr_db = self.ladder.snr_db if rung.snr_db is None else rung.snr_db
         # float32 throughout: these are small layers, and their inputs were rounded already.
         model, curve = training.train(rung, self.classifier, torch.cat(features), torch.cat(targets),
                                       bandwidth=bandwidth, snr_db=snr_db, seed=self.ladder.seed)
-        points = training.accuracy(model, self.test_features, self.stage.data.test_labels, snr_db,
-                                   self.ladder.draws, self.ladder.batch_size)
+        snrs_db = sorted({*self.settings.evaluation.snr_db, snr_db})
+        points = training.accuracy(model, self.test_features, self.stage.data.test_labels, snrs_db,
+                                   self.settings.evaluation.draws, self.ladder.batch_size)
+        mean = points.groupby("snr_db").accuracy.mean()
         macs = self.device_macs + flops.count_macs(model.link.encoder, tuple(self.test_features.shape[1:]))
         records.store(self.settings, name, {
-            "metrics": {"accuracy": points.accuracy.mean(), "device_macs": macs, "seconds": time.monotonic() - began,
+            "metrics": {"accuracy": mean[snr_db], "device_macs": macs, "seconds": time.monotonic() - began,
                         "right_on_views": right},
-            "draws": points.accuracy.tolist(), "history": curve.to_dict("list"), "origin": provenance.origin(),
+            "over_snr": mean.to_dict(), "history": curve.to_dict("list"), "origin": provenance.origin(),
             "device": provenance.device()})
-        print(f"{name}: {100 * points.accuracy.mean():.2f} %", flush=True)
-
-    def _snr_db(self, rung: Rung) -> float:
-        return self.ladder.snr_db if rung.snr_db is None else rung.snr_db
+        print(f"{name}: {100 * mean[snr_db]:.2f} % at {snr_db:g} dB", flush=True)
 
     def bounds(self) -> None:
         """What no rung is trained for: the network itself on the test features."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,3 +56,40 @@ def read(settings: Study, name: str) -> dict[str, Any] | None:
         return None
     content = json.loads(file.read_text())
     return content if content["hash"] == fingerprint(parameters(settings, name)) else None
+
+
+@dataclass
+class Summary:
+    """What docs/best.md says: accuracies in percent, None for what is not computed yet."""
+
+    clean: float | None
+    rungs: list[dict[str, Any]]
+    views: list[dict[str, Any]]
+
+
+def summary(settings: Study) -> Summary:
+    """The rungs and views of a study, in the order of its file."""
+    spec, rows, right = ladder(settings), [], {}
+    for name, rung in spec.rungs.items():
+        metrics = (read(settings, name) or {"metrics": {}})["metrics"]
+        right |= metrics.get("right_on_views", {})
+        rows.append({"name": name, "about": rung.about, "expect": rung.expect, "over_snr": over_snr(settings, name),
+                     "snr_db": spec.snr_db if rung.snr_db is None else rung.snr_db,
+                     "bandwidth": rung.bandwidth or spec.bandwidth,
+                     "accuracy": _scaled(metrics.get("accuracy"), 100),
+                     "macs": _scaled(metrics.get("device_macs"), 1e-6),
+                     "minutes": _scaled(metrics.get("seconds"), 1 / 60)})
+    views = [{"name": name, **view.model_dump(), "right": _scaled(right.get(name), 100)}
+             for name, view in spec.views.items()]
+    stored = read(settings, CLEAN)
+    return Summary(_scaled(stored["metrics"]["accuracy"], 100) if stored else None, rows, views)
+
+
+def over_snr(settings: Study, name: str) -> dict[float, float]:
+    """A rung's accuracy in percent at each SNR; empty where it is not computed."""
+    stored = read(settings, name) or {}
+    return {float(snr): 100 * value for snr, value in stored.get("over_snr", {}).items()}
+
+
+def _scaled(value: float | None, factor: float) -> float | None:
+    return None if value is None else factor * value

@@ -77,9 +77,10 @@ def _difference(ours, code, right: pd.Series, settings: Study) -> str:
     """In points, with its standard error where both say which images were right."""
     difference, stored = 100 * (ours.accuracy - code.accuracy), [right[ours.run], right[code.run]]
     if not all(isinstance(text, str) for text in stored):
-        return f"{difference:+.1f}"
+        return f"{difference:+.1f}".replace("-", "−")
     first, second = (unpack(text, statistics.IMAGES * settings.classes).numpy() for text in stored)
-    return f"{difference:+.1f} ± {100 * statistics.image_error(first, second):.1f}"
+    error = 100 * statistics.image_error(first, second)
+    return f"{difference:+.1f} ± {error:.1f}".replace("-", "−")
 
 
 def over_snr(table: pd.DataFrame, settings: Study) -> pd.DataFrame:

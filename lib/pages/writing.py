@@ -12,6 +12,7 @@ import jinja2
 
 from lib import results, study
 from lib.claims import choices
+from lib.ladder import records
 from lib.opponent import label
 from lib.pages import numbers
 from lib.report import tables
@@ -52,7 +53,8 @@ def environment() -> jinja2.Environment:
     """What an expression of a template can use; the results are read once a process."""
     # Every result of both studies is read here, which all pages share.
     names = {"gpu": numbers.Numbers("gpu"), "quick": numbers.Numbers("quick"), "sure": numbers.sure,
-             "results": results, "tables": tables, "choices": choices.choices, "label": label}
+             "results": results, "tables": tables, "choices": choices.choices, "label": label,
+             "best": records.summary(study.load("best"))}
     # Strict: a misspelt name is an error. `finalize` writes every number, so that none is formatted
     # twice, in two ways.
     made = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined,

@@ -32,11 +32,15 @@ class Rung(Strict):
     start: Literal["features", "logits", "words"] = "features"  # what the encoder begins with
     bandwidth: int | None = Field(None, ge=2)  # where they differ from the ladder's
     snr_db: float | None = None
+    snr_range: list[float] = Field([], max_length=2)  # least and most dB of one model for all, which knows the SNR
 
     @model_validator(mode="after")
     def its_parts_fit(self) -> Self:
         if self.loss == "features" and (self.distil or self.train_edge or self.start == "words"):
             raise InputError("A codec that learns features has no part in distillation, the edge half or classes.")
+        if self.snr_range and (self.start != "words" or self.snr_range != sorted(set(self.snr_range))[-2:]
+                               or len(self.snr_range) < 2):
+            raise InputError("A range of SNRs is the least and the most, of a codec that starts at words.")
         return self
 
 
@@ -46,7 +50,6 @@ class Ladder(Strict):
     bandwidth: int = Field(ge=2)
     snr_db: float
     seed: int = Field(0, ge=0)
-    draws: int = Field(3, ge=1)
     batch_size: int = Field(1000, ge=1)  # of the evaluation
     views: dict[Name, View]
     rungs: dict[Name, Rung]

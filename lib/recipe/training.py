@@ -1,6 +1,6 @@
 """One rung: a codec after pooling 5, trained on stored features, and how often it is right on test images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 import torch
@@ -20,16 +20,8 @@ class OnFeatures(nn.Module):
         super().__init__()
         self.link, self.edge = link, edge
 
-    def transmit(self, features: torch.Tensor) -> torch.Tensor:
-        """What the device puts on the channel."""
-        return self.link.encode(features)
-
-    def receive(self, symbols: torch.Tensor) -> torch.Tensor:
-        """Noise, decoder and edge half: symbols to logits."""
-        return self.edge(self.link.decoder(self.link.channel(symbols)))
-
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        return self.receive(self.transmit(features))
+        return self.edge(self.link(features))
 
 
 def task_loss(distil: float, temperature: float) -> Callable:
@@ -62,7 +54,8 @@ def train(rung: Rung, classifier: nn.Module, features: torch.Tensor, targets: to
     """(the trained model, its learning curve) for stored features [N, C, 1, 1] and targets of `teacher_targets`."""
     torch.manual_seed(seed)
     classes = targets.shape[1] - 1
-    link, edge = codecs.build(rung.start, classifier, features.shape[1], classes, bandwidth, snr_db)
+    link, edge = codecs.build(rung.start, classifier, features.shape[1], classes, bandwidth, snr_db,
+                              rung.snr_range)
     model = OnFeatures(link, edge)
     edge.requires_grad_(rung.train_edge)
     if rung.loss == "features":
@@ -75,8 +68,12 @@ def train(rung: Rung, classifier: nn.Module, features: torch.Tensor, targets: to
     return model.eval(), curve
 
 
-def accuracy(model: OnFeatures, features: torch.Tensor, labels: torch.Tensor, snr_db: float, draws: int,
+def accuracy(model: OnFeatures, features: torch.Tensor, labels: torch.Tensor, snrs_db: Sequence[float], draws: int,
              batch_size: int, engine: Engine = CPU) -> pd.DataFrame:
-    """Accuracy on test features [N, C, 1, 1] at an SNR, a row a noise draw; the noise is that of other evaluations."""
-    return evaluation.over_snr(engine.place(model).transmit, model.receive, model.link.channel, features, labels,
-                               torch.Tensor.float, [snr_db], draws, batch_size, engine)
+    """Accuracy on test features [N, C, 1, 1], a row an SNR and noise draw; the noise is that of other evaluations.
+
+    Not the symbols but the features are shared by all SNRs, because an encoder may see the SNR.
+    """
+    model = engine.place(model).eval()
+    return evaluation.over_snr(torch.clone, model, model.link.channel, features, labels, torch.Tensor.float, snrs_db,
+                               draws, batch_size, engine)

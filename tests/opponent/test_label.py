@@ -76,7 +76,7 @@ def test_beside_c4_the_best_of_ours_with_no_more_symbols_and_the_paired_error():
     assert rows.loc["4", "ours"] == pytest.approx(50) and rows.loc["8", "of ratio"] == "0.3"
     first, second = better.numpy().astype(float), theirs.numpy().astype(float)
     error = 100 * (first - second).std() / 100
-    assert rows.loc["8", "ours − label"] == f"-5.0 ± {error:.1f}"
+    assert rows.loc["8", "ours − label"] == f"−5.0 ± {error:.1f}"
     assert rows.loc["8", ["label code", "operations of ours"]].tolist() == pytest.approx([60, 20])
     assert "ahead of 0 of 2" in label.verdict(table, SETTINGS)
 
