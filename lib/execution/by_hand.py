@@ -1,5 +1,6 @@
 """A run whose notebook was opened by hand: what it starts from, and cells that run twice, late or out of order."""
 
+import importlib
 import re
 from collections.abc import Callable
 from typing import Any
@@ -71,6 +72,8 @@ class Session:
         self.parameters = {name: value for name, value in (parameters or {}).items()
                            if name in namespace and namespace[name] == value}
         if self.shell:
+            # The first optimizer of a process imports it: interrupted there, the kernel would be left with half of it.
+            importlib.import_module("torch._dynamo")
             if Session.registered:
                 self.shell.events.unregister("pre_run_cell", Session.registered)
             Session.registered = self.repeat_random_numbers
