@@ -1,0 +1,95 @@
+"""The ladder as a command: rungs are computed once, kept with their parameters, and told in words."""
+
+import json
+
+import pytest
+
+from helpers import TINY
+from lib import InputError, study, vgg, weights
+from lib.batch import places
+from lib.ladder import __main__ as command, records
+from stored import store
+
+LADDER = """
+ladder:
+  bandwidth: 4
+  snr_db: 10.0
+  views: {plain: {crops: false}, hard: {hole: 8}}
+  rungs:
+    step3: {about: the paper's, expect: little, views: [plain], schedule: {epochs: 1, lr: 0.1, images_per_epoch: 200}}
+    words: {about: words, expect: more, views: [plain, hard], loss: task, start: words, snr_db: 0.0, bandwidth: 6,
+            schedule: {epochs: 1, lr: 0.001, optimizer: adam, images_per_epoch: 200}}
+"""
+
+
+@pytest.fixture
+def tiny(root):
+    """A study of one random network with a ladder of two rungs."""
+    (root / "params" / "tiny.yaml").write_text(TINY + LADDER)
+    network = vgg.vgg16_bn(10, 0.0625)
+    store(root, "pretrain/s0", {}, study_name="tiny", seed=0)
+    folder = root / "outputs" / "tiny" / "pretrain" / "s0"
+    result = json.loads((folder / "result.json").read_text()) | {"channels": vgg.channels(network)}
+    (folder / "result.json").write_text(json.dumps(result))
+    for name, part in weights.files(network.state_dict(), False).items():
+        weights.save(folder / name, part)
+    return root
+
+
+def test_a_rung_is_computed_once_and_again_when_its_parameters_change(tiny, monkeypatch):
+    assert command.main(["tiny"]) == 0
+    settings = study.load("tiny")
+    files = {file.name: file.read_bytes() for file in records.folder(settings).glob("*.json")}
+    assert set(files) == {"clean.json", "step3.json", "words.json"}
+    stored = records.read(settings, "words")
+    assert set(stored["over_snr"]) == {"0.0", "14.5"} and len(stored["history"]["loss"]) == 1
+    assert stored["metrics"]["accuracy"] == stored["over_snr"]["0.0"]
+    assert set(stored["metrics"]["right_on_views"]) == {"plain", "hard"}
+
+    monkeypatch.setattr(command, "Climb", None)  # nothing is left to compute
+    assert command.main(["tiny"]) == 0
+    assert {file.name: file.read_bytes() for file in records.folder(settings).glob("*.json")} == files
+    file = tiny / "params" / "tiny.yaml"
+    file.write_text(file.read_text().replace("expect: more", "expect: much more"))
+    assert records.read(study.load("tiny"), "words") == stored  # what is said of it decides nothing
+    file.write_text(file.read_text().replace("hole: 8", "hole: 9"))
+    assert records.read(study.load("tiny"), "words") is None and records.read(study.load("tiny"), "step3")
+
+
+def test_a_page_has_every_rung_whether_or_not_it_is_computed(tiny):
+    settings = study.load("tiny")
+    records.store(settings, "step3", {"metrics": {"accuracy": 0.25, "device_macs": 2_500_000, "seconds": 90.0,
+                                                  "right_on_views": {"plain": 0.9}}, "over_snr": {"10.0": 0.25}})
+    found = records.summary(settings)
+    first, second = found.rungs
+    assert (first["accuracy"], first["macs"], first["minutes"], first["snr_db"], first["bandwidth"]) == (
+        25, 2.5, 1.5, 10.0, 4)
+    assert (second["accuracy"], second["snr_db"], second["bandwidth"], second["over_snr"]) == (None, 0.0, 6, {})
+    assert [view["right"] for view in found.views] == [90, None] and found.clean is None
+
+
+@pytest.mark.parametrize("arguments, message", [
+    ([], "usage"), (["quick"], "has no ladder"), (["tiny", "step4"], "no rung step4")])
+def test_what_cannot_be_climbed_is_refused(tiny, arguments, message):
+    with pytest.raises(InputError, match=message):
+        command.main(arguments)
+
+
+def test_a_ladder_of_a_network_that_is_not_here_is_refused(root):
+    (root / "params" / "tiny.yaml").write_text(TINY + LADDER)
+    with pytest.raises(InputError, match="pretrained network of tiny"):
+        command.main(["tiny"])
+    assert not places.folder_of(study.load("tiny"), "ladder").exists()
+
+
+@pytest.mark.parametrize("old, new, message", [
+    ("views: [plain]", "views: [soft]", "no view 'soft'"), ("views: [plain]", "views: []", "no view 'none'"),
+    ("expect: little", "expect: little, distil: 0.5", "no part in distillation"),
+    ("start: words", "start: words, snr_range: [5.0, 5.0]", "least and the most"),
+    ("start: words", "start: logits, snr_range: [0.0, 5.0]", "least and the most"),
+    ("bandwidth: 6", "bandwidth: 1", "bandwidth")])
+def test_a_ladder_that_makes_no_sense_is_refused(root, old, new, message):
+    assert old in LADDER
+    (root / "params" / "tiny.yaml").write_text(TINY + LADDER.replace(old, new))
+    with pytest.raises(InputError, match=message):
+        study.load("tiny")
