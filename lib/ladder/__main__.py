@@ -42,9 +42,9 @@ class Climb:
         self.classifier = self.classifier.float()
 
     def features(self, view: str) -> torch.Tensor:
-        """Of all training images as a view changes them; computed once."""
+        """Of the training images as a view takes and changes them; computed once."""
         spec, seed = self.ladder.views[view], zlib.crc32(view.encode())
-        images = self.stage.data.train_images
+        images = self.stage.data.train_images[::spec.every]
         if spec.crops:
             def changed():
                 return stored.augmented(images, seed, spec.hole, spec.least)
@@ -73,11 +73,12 @@ class Climb:
 
     def rung(self, name: str) -> None:
         """Train one rung, measure it and store it."""
-        rung, labels, began = self.ladder.rungs[name], self.stage.data.train_labels, time.monotonic()
+        rung, began = self.ladder.rungs[name], time.monotonic()
         print(f"{name}: {rung.about}", flush=True)
         features = [self.features(view) for view in rung.views]
-        targets = [training.teacher_targets(self.classifier, part, labels) for part in features]
-        right = {view: (target[:, 1:].argmax(1) == labels).float().mean().item()
+        labels = [self.stage.data.train_labels[::self.ladder.views[view].every] for view in rung.views]
+        targets = [training.teacher_targets(self.classifier, *part) for part in zip(features, labels, strict=True)]
+        right = {view: (target[:, 1:].argmax(1) == target[:, 0]).float().mean().item()
                  for view, target in zip(rung.views, targets, strict=True)}
         bandwidth = rung.bandwidth or self.ladder.bandwidth
         snr_db = self.ladder.snr_db if rung.snr_db is None else rung.snr_db

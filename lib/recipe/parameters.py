@@ -11,8 +11,9 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 class View(Strict):
-    """Features of all training images, once: of the images themselves, or of images changed in some way."""
+    """Features of training images, once: of the images themselves, or of images changed in some way."""
 
+    every: int = Field(1, ge=1)  # one in so many of the training images
     crops: bool = True  # cropped and flipped as in step 1
     hole: int = Field(0, ge=0, le=32)  # pixels of a black square
     least: float = Field(1.0, gt=0, le=1)  # of an image's area that is enlarged to the whole

@@ -14,7 +14,7 @@ LADDER = """
 ladder:
   bandwidth: 4
   snr_db: 10.0
-  views: {plain: {crops: false}, hard: {hole: 8}}
+  views: {plain: {crops: false}, hard: {every: 3, hole: 8}}
   rungs:
     step3: {about: the paper's, expect: little, views: [plain], schedule: {epochs: 1, lr: 0.1, images_per_epoch: 200}}
     words: {about: words, expect: more, views: [plain, hard], loss: task, start: words, snr_db: 0.0, bandwidth: 6,
