@@ -104,7 +104,9 @@ def test_moving_and_renaming_a_definition_leaves_every_hash(tree):
     file.write_text(text[:start] + "from lib.noise import Noisy\n\n\n" + text[end:].lstrip())
     tree.edit("lib/codec.py", "from lib.channel import AWGN, normalize_power",
               "from lib.channel import normalize_power\nfrom lib.noise import Noisy")
-    tree.edit("lib/codec.py", "AWGN(snr_db)", "Noisy(snr_db)")
+    tree.edit("lib/schemes/label.py", "from lib.channel import AWGN", "from lib.noise import Noisy")
+    for user in ("lib/codec.py", "lib/schemes/label.py"):
+        tree.edit(user, "AWGN(snr_db)", "Noisy(snr_db)")
     assert tree.hashes() == before
 
 
