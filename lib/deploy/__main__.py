@@ -1,4 +1,4 @@
-"""python -m lib.deploy export | images | quantise | edge | device | receive | latency, each with --help."""
+"""python -m lib.deploy export | images | quantise | edge | device | receive | demo | latency, each with --help."""
 
 import argparse
 import functools
@@ -36,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--secret", default="", help="the same at both ends: others cannot forge a datagram")
     command = add(receive, "folder", "symbols")
     command.add_argument("--labels", type=Path)
+    add(demo, "folder").add_argument("graphs", type=Path, nargs="+")
     command = add(latency, "folder")
     command.add_argument("--symbol-rate", type=float, default=1e6, help="real symbols a second on the channel")
     return top
@@ -107,6 +108,14 @@ def receive(options: argparse.Namespace) -> None:
         say("\n".join(str(link.get("names", range(link["classes"]))[label]) for label in logits.argmax(1)))
     else:
         say(f"accuracy {100 * np.mean(logits.argmax(1) == labels):.2f} % of {len(labels)} images")
+
+
+def demo(options: argparse.Namespace) -> None:
+    """Write a page for the browser that shows one exported model, or two side by side."""
+    from lib.deploy import demo
+
+    size = demo.write(options.folder, options.graphs[:2])
+    say(f"{size / 1e6:.1f} MB; python -m http.server --directory {options.folder}, then http://localhost:8000")
 
 
 def latency(options: argparse.Namespace) -> None:
