@@ -31,7 +31,9 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
     assert "nowhere.yaml" in refusal(tmp_path / "nowhere.yaml")
 
 
-@pytest.mark.parametrize("content", ["", "- a list", "just text", "name: [unclosed", "\tname: tab"])
+@pytest.mark.parametrize("content", [
+    "[" * 5000, "a: 1\na: 2", 'name: "\\0"', "",
+    "- a list", "just text", "name: [unclosed", "\tname: tab"])
 def test_what_is_not_a_study_is_refused(tmp_path, content):
     assert "changed.yaml" in refusal(written(tmp_path, content))
 
@@ -45,6 +47,18 @@ def test_a_binary_file_is_refused(tmp_path):
 def test_1e_3_without_a_point_is_text_in_a_yaml_file_too(tmp_path):
     path = written(tmp_path, yaml.safe_dump(QUICK).replace("lr: 0.005", "lr: 5e-3"))
     assert "end_to_end.lr" in refusal(path) and "1.0e-3" in refusal(path)
+
+
+def test_a_name_given_twice_is_refused(tmp_path):
+    """YAML would take the last, and somebody has meant the other."""
+    text = yaml.safe_dump(QUICK)
+    assert "'seeds' is given twice" in refusal(written(tmp_path, text + "seeds: [1]\n"))
+
+
+def test_studies_that_take_step_1_from_each_other_are_refused(root):
+    for name, other in (("first", "second"), ("second", "first")):
+        (root / "params" / f"{name}.yaml").write_text(yaml.safe_dump({**QUICK, "name": name, "pretrain_from": other}))
+    assert "'second'" in refusal("first")
 
 
 def test_a_whole_number_is_a_number(tmp_path):

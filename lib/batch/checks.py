@@ -71,6 +71,8 @@ def check_point(settings: Study, parameters: Mapping[str, Any]) -> None:
                              f"not {point['level']}.")
         if point["scheme"] == "bottlenet_plus":
             _check_bottlenet_plus(pool, channels, point["bandwidth"])
+        if point["scheme"] in ("bottlenet", "bottlenet_plus") and pool >= 4 and settings.baselines:
+            _check_last_batch(settings, point["scheme"], pool)
 
 
 def _check_bottlenet_plus(pool: int, channels: int, bandwidth: int) -> None:
@@ -81,6 +83,21 @@ def _check_bottlenet_plus(pool: int, channels: int, bandwidth: int) -> None:
     if not any(bandwidth % unit == 0 and bandwidth // unit <= channels for unit in units):
         ways = " or ".join(f"{unit} up to {unit * channels}" for unit in units)
         raise InputError(f"After pooling {pool}, BottleNet++ sends multiples of {ways} symbols, not {bandwidth}.")
+
+
+def train_images(settings: Study) -> int:
+    """How many images the study's training set has."""
+    return 5000 if settings.data.name == "mini" else 50_000
+
+
+def _check_last_batch(settings: Study, scheme: str, pool: int) -> None:
+    """Its maps have a single pixel there, so that batch norm needs two images in every batch."""
+    for phase in ("frozen", "everything"):
+        schedule = getattr(settings.baselines, phase)
+        images = min(schedule.images_per_epoch or train_images(settings), train_images(settings))
+        if images % schedule.batch_size == 1:
+            raise InputError(f"baselines.{phase}: {images} images in batches of {schedule.batch_size} leave one image "
+                             f"for the last, which {scheme!r} after pooling {pool} cannot train on.")
 
 
 def check_prune(settings: Study, listed: Mapping[str, Run], run: Run) -> None:

@@ -1,12 +1,11 @@
 """How long what is left of a study takes on this kind of device."""
 
 import statistics
-import time
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 
-from lib.batch import places
+from lib.batch import checks, places
 from lib.batch.parameters import Study
 from lib.batch.runs import Run, runs, settings_for
 
@@ -80,7 +79,7 @@ def passes(settings: Study, item: Run) -> float:
     study this was within a third of a count of all multiply-accumulates, for each of the shipped profiles.
     """
     # Of the training sets, without loading them.
-    images = 5000 if settings.data.name == "mini" else 50_000
+    images = checks.train_images(settings)
     if item.step == "prune":
         schedules, share = [settings.prune.training] * 2, 1.0  # about two pruning steps between the stops of a chain
     elif item.step == "baselines" and settings.baselines:
@@ -94,25 +93,10 @@ def passes(settings: Study, item: Run) -> float:
 
 
 def _measure(settings: Study) -> float:
-    """Passes a second of the full network in a training step, the fastest of three."""
-    import torch  # here: naming what is left of a study whose runs have finished needs none of it
+    """Passes a second of the full network in a training step."""
+    from lib.speed import step  # here: it needs torch, and naming what is left of a study that has finished does not
 
-    from lib import stage, vgg
-
-    engine = stage.engine(settings.precision, settings.cuda_graphs, settings.evaluation.batch_size)
-    network = engine.place(vgg.vgg16_bn(settings.classes, settings.network.width))
-    device = next(network.parameters()).device
-    images, times = torch.randn(64, 3, 32, 32, device=device), []
-    # The fastest: the first step chooses kernels, and another may have had to wait.
-    for _ in range(3):
-        began = time.perf_counter()
-        with engine.autocast():
-            loss = network(images).square().mean()
-        loss.backward()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - began)
-    return 3 * len(images) / min(times)
+    return step.passes_a_second(settings)
 
 
 def duration(seconds: float) -> str:

@@ -1,22 +1,20 @@
 """The parameters of a study, as its YAML file gives them: every name, type and range is checked."""
 
+import os
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
 
 from lib import InputError
-from lib.batch.points import VARIANTS, Baseline, Pool, Ratio, Seed, Variant
+from lib.batch.points import SNR, VARIANTS, Bandwidth, Baseline, Pool, Ratio, Seed, Variant
 from lib.recipe import parameters as recipe
-from lib.schedule import Schedule, Strict
+from lib.schedule import MOST, Schedule, Strict
 
 
-def _at_least_one_epoch(schedule: Schedule) -> Schedule:
-    if schedule.epochs < 1:
-        raise InputError(f"There must be at least one epoch, not {schedule.epochs}.")
-    return schedule
+class Training(Schedule):
+    """Of a step that is nothing without it."""
 
-
-Training = Annotated[Schedule, AfterValidator(_at_least_one_epoch)]  # of a step that is nothing without it
+    epochs: int = Field(ge=1, le=MOST)
 
 
 def _merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -25,9 +23,12 @@ def _merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
                      for key, change in changes.items()}
 
 
+Name = Annotated[str, Field(pattern=r"^[a-z0-9_-]+$", max_length=100)]  # of a folder in outputs/, and never out of it
+
+
 class Data(Strict):
     name: Literal["cifar100", "mini"]
-    root: str = "data"
+    root: Annotated[str, Field(pattern=r"^[^\x00]+$"), AfterValidator(os.path.expanduser)] = "data"
 
 
 class Network(Strict):
@@ -37,16 +38,16 @@ class Network(Strict):
 
 
 class Evaluation(Strict):
-    snr_db: list[float] = Field(min_length=1)
-    draws: int = Field(ge=1)
-    batch_size: int = Field(250, ge=1)
-    curve_images: int = Field(1000, ge=1)  # the first test images, for the learning curves alone
+    snr_db: list[SNR] = Field(min_length=1)
+    draws: int = Field(ge=1, le=1000)
+    batch_size: int = Field(250, ge=1, le=MOST)
+    curve_images: int = Field(1000, ge=1, le=MOST)  # the first test images, for the learning curves alone
     matched_across: bool = True  # evaluate models trained for other SNRs than fixed_snr_db over all SNRs too
 
 
 class Prune(Strict):
-    filters_per_step: int = Field(512, ge=1)  # a tenth of the filters where there are fewer
-    score_images: int = Field(ge=1)  # training images that the Taylor scores average over
+    filters_per_step: int = Field(512, ge=1, le=MOST)  # a tenth of the filters where there are fewer
+    score_images: int = Field(ge=1, le=MOST)  # training images that the Taylor scores average over
     training: Schedule  # after each step
     tenths: bool = True  # where filters_per_step is more than there are: a tenth of them a step, else all in one cut
     criterion: Literal["taylor", "signed_taylor"] = "taylor"  # the second as a widely copied implementation has it
@@ -55,33 +56,33 @@ class Prune(Strict):
 class Threads(Strict):
     """CPU threads of one run; the pretraining has nothing beside it and may take them all."""
 
-    pretrain: int = Field(ge=1)
-    others: int = Field(ge=1)
+    pretrain: int = Field(ge=1, le=256)
+    others: int = Field(ge=1, le=256)
 
 
 class Ladder(Strict):
     pool: Pool
     ratios: list[Ratio]
-    bandwidths: list[int]
+    bandwidths: list[Bandwidth]
 
 
 class Figure3(Strict):
-    snr_db: float = 14.5
-    tolerance: float = 0.02  # the allowed drop from the classification baseline
+    snr_db: SNR = 14.5
+    tolerance: float = Field(0.02, ge=0, lt=1)  # the allowed drop from the classification baseline
     finite_blocklength: bool = False  # count digital schemes' symbols by the normal approximation, not capacity
     ladders: list[Ladder] = []
 
 
 class Panel(Strict):
     pool: Pool
-    bandwidth: int
+    bandwidth: Bandwidth
 
 
 class Readings(Strict):
     """Which ratios are read as `fixed` (one model at fixed_snr_db) and as `matched` (a model each SNR)."""
 
-    fixed_snr_db: float = 14.5
-    matched_snr_db: list[float] = []
+    fixed_snr_db: SNR = 14.5
+    matched_snr_db: list[SNR] = []
 
 
 class Figure4(Readings):
@@ -93,7 +94,7 @@ class Figure4(Readings):
 class Figure5(Readings):
     pool: Pool
     ratio: Ratio
-    bandwidths: list[int]
+    bandwidths: list[Bandwidth]
 
 
 class Ablations(Strict):
@@ -101,8 +102,8 @@ class Ablations(Strict):
 
     pool: Pool
     ratio: Ratio
-    bandwidth: int
-    snr_db: float
+    bandwidth: Bandwidth
+    snr_db: SNR
     variants: list[Variant]
     longer_step4: Training | None = None  # of the variant of that name, where step 4 is a shortened one
 
@@ -126,8 +127,8 @@ class Baselines(Strict):
     everything: Training
     jpeg_quality: int = Field(20, ge=1, le=95)  # of BottleNet's codec
     split_layer_ratio: float = Field(0.5, ge=0, lt=1)  # filters that two-step pruning's second step removes there
-    learning_images: int = Field(2000, ge=1)  # training images that quantisers and code tables are learned from
-    tried_images: int = Field(500, ge=1)  # of these, those with which the separation baseline chooses its code
+    learning_images: int = Field(2000, ge=1, le=MOST)  # training images for quantisers and code tables
+    tried_images: int = Field(500, ge=1, le=MOST)  # of these, those for choosing the separation baseline's code
     block_error: float = Field(1.0e-3, gt=0, lt=0.5)  # block error rate at finite block length
     image_gdn: bool = False  # GDN in DeepJSCC's image autoencoder, which [8] does not have
     runs: list[Baseline] = []
@@ -147,8 +148,8 @@ class DecidingModels(Strict):
 
     pool: Pool
     ratio: Ratio
-    bandwidths: list[int]
-    snr_db: list[float] = [14.5]
+    bandwidths: list[Bandwidth]
+    snr_db: list[SNR] = [14.5]
 
 
 class Deciding(Strict):
@@ -159,7 +160,7 @@ class Deciding(Strict):
 
 
 class Study(Strict):
-    name: str = Field(pattern=r"^[a-z0-9_-]+$")
+    name: Name
     about: str
     data: Data
     network: Network
@@ -169,7 +170,7 @@ class Study(Strict):
     cuda_graphs: bool = True  # training steps recorded once and replayed, on a GPU only
     evaluation: Evaluation
     pretrain: Training
-    pretrain_from: str | None = None  # another study, whose step 1 is the same and serves this one too
+    pretrain_from: Name | None = None  # another study, whose step 1 is the same and serves this one too
     prune: Prune
     autoencoder: Training
     end_to_end: Training
@@ -196,10 +197,10 @@ class Study(Strict):
         if reading is None:
             return self
         changed = {}
-        for section, model in (("prune", Prune), ("autoencoder", Schedule), ("end_to_end", Schedule)):
+        for section in ("prune", "autoencoder", "end_to_end"):
             if getattr(reading, section):
-                own = getattr(self, section).model_dump()
-                changed[section] = model.model_validate(_merged(own, getattr(reading, section)))
+                own = getattr(self, section)
+                changed[section] = type(own).model_validate(_merged(own.model_dump(), getattr(reading, section)))
         return self.model_copy(update=changed)
 
     @model_validator(mode="after")
@@ -236,7 +237,7 @@ class Study(Strict):
     def threads_of(self, step: str) -> int:
         return self.threads.pretrain if step == "pretrain" else self.threads.others
 
-    def snrs_db(self, trained_snr_db: float) -> list[float]:
+    def snrs_db(self, trained_snr_db: SNR) -> list[float]:
         """The SNRs at which a model trained for `trained_snr_db` is evaluated."""
         across = self.evaluation.matched_across or trained_snr_db == self.figure4.fixed_snr_db
         if not across:

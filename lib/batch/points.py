@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from lib import InputError
 from lib.schedule import Strict
@@ -11,7 +11,11 @@ from lib.schedule import Strict
 VARIANTS = ("proposed", "no_step3", "no_gdn", "magnitude", "random", "longer_step4")
 Variant = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Pool = Annotated[int, Field(ge=1, le=5)]
-Ratio = float
+WITHOUT_SIGN = AfterValidator(lambda number: number + 0.0)  # -0.0 is 0.0, and one run
+Ratio = Annotated[float, Field(ge=0, lt=1), WITHOUT_SIGN]
+Bandwidth = Annotated[int, Field(ge=1, le=2**16)]  # symbols; the largest map that is ever split has as many values
+# In dB. Beyond, the noise is 1,000 times as strong or as weak as a symbol: nothing arrives, or nothing is lost.
+SNR = Annotated[float, Field(ge=-60, le=60), WITHOUT_SIGN]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 # The other schemes, and what each needs.
 SCHEMES = {"png": (), "jpeg": ("level",), "webp": ("level",), "bottlenet": ("pool", "level"),
@@ -38,8 +42,8 @@ class Pruning(Pretraining):
 class Model(Pruning):
     """What tells one run of steps 3 and 4 from another."""
 
-    bandwidth: int
-    snr_db: float
+    bandwidth: Bandwidth
+    snr_db: SNR
 
 
 class Baseline(Strict):
@@ -47,10 +51,10 @@ class Baseline(Strict):
 
     # From the table above, so that a scheme is named once.
     scheme: Literal[*SCHEMES]  # type: ignore[valid-type]
-    snr_db: float = 14.5
+    snr_db: SNR = 14.5
     pool: Pool | None = None
     ratio: Ratio | None = None
-    bandwidth: int | None = Field(None, ge=1)
+    bandwidth: Bandwidth | None = None
     level: int | None = Field(None, ge=1)  # picture quality, bits a feature or reduced channels, by scheme
 
     @model_validator(mode="after")
@@ -78,7 +82,7 @@ class OtherScheme(Baseline, Pretraining):
     """What tells one run of another scheme from others."""
 
     # Without a default: by hand it has to be said.
-    snr_db: float
+    snr_db: SNR
 
 
 # The parameters of a run, which tell it from others of its step.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lib import InputError
 from lib.batch.parameters import Study
 
 NOTEBOOKS = {"pretrain": "01_pretrain", "prune": "02_prune", "autoencoder": "03_autoencoder",
@@ -76,7 +77,8 @@ class _Listing:
         # Upstream runs are added before, so that the list is in dependency order by itself.
         run = Run(name(step, **parameters), NOTEBOOKS[step], parameters, list(upstream))
         # Where the run comes first it stays: the order of the list is that of its worth.
-        self.runs.setdefault(run.name, run)
+        if self.runs.setdefault(run.name, run).parameters != parameters:
+            raise InputError(f"Two runs would have the name {run.name}: numbers in it have six digits at most.")
         for needed in needs(self.runs, run.name):
             self.runs[needed].figures.add(figure)
         return run.name

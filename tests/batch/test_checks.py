@@ -2,6 +2,7 @@
 
 
 import pytest
+import torch
 
 from helpers import quick_with, refusal
 from lib import InputError, study
@@ -22,7 +23,25 @@ BAD = {
     "ratio forbidden by the floor": ({"figure4__ratios": [0.0, 0.99]}, "0.99", "fewer than 2"),
     "impossible bandwidth": ({"figure5__bandwidths": [256, 100]}, "100", "multiple of 16"),
     "impossible bandwidth in a panel": ({"figure4__panels__a__bandwidth": 2047}, "2047", "multiple of 16"),
-    "bandwidth of zero": ({"figure5__bandwidths": [0]}, "0", "positive"),
+    "bandwidth of zero": ({"figure5__bandwidths": [0]}, "figure5.bandwidths", "(given: 0)"),
+    "bandwidth beyond any map": ({"figure5__bandwidths": [16 * 10**29]}, "figure5.bandwidths", "65536"),
+    "no end of noise": ({"figure4__fixed_snr_db": -400.0}, "figure4.fixed_snr_db", "-60", "-400.0"),
+    "no noise to speak of": ({"ablations__snr_db": 4000.0}, "ablations.0.snr_db", "4000.0"),
+    "evaluation at no signal": ({"evaluation__snr_db": [0.0, -1e9]}, "evaluation.snr_db.1", "-60"),
+    "nesterov without momentum": ({"pretrain__momentum": 0.0}, "pretrain", "nesterov", "momentum"),
+    "nesterov of adam": ({"end_to_end__optimizer": "adam"}, "end_to_end", "nesterov", "sgd"),
+    "milestones of another decay": ({"pretrain__milestones": [2]}, "pretrain", "'step'", "'one_cycle'"),
+    "all of the epochs to warm up": ({"autoencoder__warm_up": 3.0}, "autoencoder", "warm_up", "3 epochs"),
+    "negative tolerance": ({"figure3__tolerance": -0.01}, "figure3.tolerance", "-0.01"),
+    "a million threads": ({"threads__pretrain": 10**6}, "threads.pretrain", "256"),
+    "more digits than a name has": ({"figure5__matched_snr_db": [0.1234561, 0.1234562]}, "name", "snr0.123456"),
+    "one image in the last batch": (
+        {"baselines__frozen__images_per_epoch": 1921,
+         "baselines__runs": [{"scheme": "bottlenet", "pool": 5, "level": 4}]},
+        "baselines.frozen", "1921", "batches of 64", "bottlenet"),
+    "step 1 of the study itself": ({"pretrain_from": "changed"}, "'changed'"),
+    "step 1 of something outside": ({"pretrain_from": "../../x"}, "pretrain_from"),
+    "a folder that no system has": ({"data__root": "a\0b"}, "data.root"),
     "bandwidth that is not whole": ({"figure5__bandwidths": [256.0]}, "figure5.bandwidths", "256.0"),
     "bandwidth as text": ({"figure4__panels__b__bandwidth": "128"}, "figure4.panels.b.bandwidth", "128"),
     "pool 6": ({"figure5__pool": 6}, "figure5.pool", "6"),
@@ -33,8 +52,8 @@ BAD = {
     "SNR that is not a number": ({"evaluation__snr_db": [float("nan")]}, "evaluation.snr_db", "nan"),
     "negative rate": ({"pretrain__lr": -0.1}, "pretrain.lr", "-0.1"),
     "unbounded rate": ({"pretrain__lr": float("inf")}, "pretrain.lr", "inf"),
-    "no epoch": ({"autoencoder__epochs": 0}, "autoencoder", "one epoch", "0"),
-    "no epoch of another scheme": ({"baselines__frozen__epochs": 0}, "baselines.frozen", "one epoch"),
+    "no epoch": ({"autoencoder__epochs": 0}, "autoencoder", "autoencoder.epochs", "(given: 0)"),
+    "no epoch of another scheme": ({"baselines__frozen__epochs": 0}, "baselines.frozen.epochs"),
     "negative seed": ({"seeds": [-1]}, "seeds.0", "-1"),
     "seed that no generator takes": ({"seeds": [2**31]}, "seeds.0", "2147483648"),
     "ratio that removes nothing": ({"figure4__ratios": [0.0, 0.0001]}, "0.0001", "as 0"),
@@ -83,6 +102,42 @@ def test_bad_parameters_are_refused_in_one_sentence(tmp_path, case):
     changes, *culprits = BAD[case]
     message = refusal(quick_with(tmp_path, **changes))
     assert "changed.yaml" in message and all(culprit in message for culprit in culprits), message
+
+
+def test_the_ends_of_ranges_are_accepted(tmp_path):
+    path = quick_with(tmp_path, evaluation__snr_db=[-60.0, 60.0], figure3__tolerance=0.0, autoencoder__warm_up=2.9,
+                      baselines__frozen__images_per_epoch=1921)  # whose bottlenets are after pooling 2
+    assert study.load(path).evaluation.snr_db == [-60.0, 60.0]
+
+
+@pytest.mark.parametrize("scheme", [{"scheme": "bottlenet", "level": 4}, {"scheme": "bottlenet_plus", "bandwidth": 4}])
+@pytest.mark.parametrize("pool", [3, 4, 5])
+def test_a_last_batch_of_one_image_is_refused_where_it_cannot_be_trained_on(tmp_path, scheme, pool):
+    """Against the schemes themselves: a single image through what step 3's phases train."""
+    link = (bottlenet.BottleNet(pool, 16, 4) if scheme["scheme"] == "bottlenet"
+            else bottlenet.bottlenet_plus(pool, 16, 4, 10.0))
+    size = 32 // 2**pool
+    path = quick_with(tmp_path, baselines__everything__images_per_epoch=129,
+                      baselines__runs=[{**scheme, "pool": pool}])
+    try:
+        link.train()(torch.rand(1, 16, size, size))
+    except ValueError as error:
+        assert "more than 1 value per channel" in str(error)
+        assert "one image" in refusal(path)
+    else:
+        assert accepted(study.load, path)
+
+
+def test_minus_zero_is_zero(tmp_path):
+    settings = study.load(quick_with(tmp_path, figure5__matched_snr_db=[0.0, -0.0], figure4__ratios=[-0.0, 0.5]))
+    names = [item.name for item in study.runs(settings)]
+    assert not any("-0" in name.split("snr")[-1].split("-s")[0] or "r-0" in name for name in names)
+    assert len(names) == len(set(names))
+
+
+def test_the_data_may_lie_below_the_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/of/somebody")
+    assert study.load(quick_with(tmp_path, data__root="~/images")).data.root == "/home/of/somebody/images"
 
 
 def accepted(build, *arguments, **options):
