@@ -66,6 +66,17 @@ class Summary:
     rungs: list[dict[str, Any]]
     views: list[dict[str, Any]]
 
+    @property
+    def of(self) -> dict[str, dict[str, Any]]:
+        """The rungs by name."""
+        return {rung["name"]: rung for rung in self.rungs}
+
+    def best_at(self, snr_db: float, bandwidth: int, start: str) -> float | None:
+        """The greatest accuracy of rungs of this start that were trained for this point alone; None without one."""
+        found = [rung["accuracy"] for rung in self.rungs if rung["accuracy"] is not None and not rung["any_snr"]
+                 and (rung["snr_db"], rung["bandwidth"], rung["start"]) == (snr_db, bandwidth, start)]
+        return max(found, default=None)
+
 
 def summary(settings: Study) -> Summary:
     """The rungs and views of a study, in the order of its file."""
@@ -74,6 +85,7 @@ def summary(settings: Study) -> Summary:
         metrics = (read(settings, name) or {"metrics": {}})["metrics"]
         right |= metrics.get("right_on_views", {})
         rows.append({"name": name, "about": rung.about, "expect": rung.expect, "over_snr": over_snr(settings, name),
+                     "start": rung.start, "any_snr": bool(rung.snr_range),
                      "snr_db": spec.snr_db if rung.snr_db is None else rung.snr_db,
                      "bandwidth": rung.bandwidth or spec.bandwidth,
                      "accuracy": _scaled(metrics.get("accuracy"), 100),
