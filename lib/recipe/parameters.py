@@ -26,7 +26,9 @@ class Rung(Strict):
     expect: str
     views: list[Name]  # of the training images; an epoch draws from all of them
     schedule: Schedule
-    loss: Literal["features", "task"] = "features"  # L1 to the features (step 3), or cross-entropy behind the edge half
+    # L1 to the features (step 3); cross-entropy behind the edge half; or the share of wrong answers there, if each is
+    # given with the probability that the receiver gives it.
+    loss: Literal["features", "task", "wrong"] = "features"
     distil: float = Field(0.0, ge=0, le=1)  # of the task's loss, the share that is the unpruned net's answer
     temperature: float = Field(2.0, gt=0)  # at which it is asked for that
     train_edge: bool = False  # the edge half too; `schedule.link_lr` is then the link's own rate
@@ -39,6 +41,8 @@ class Rung(Strict):
     def its_parts_fit(self) -> Self:
         if self.loss == "features" and (self.distil or self.train_edge or self.start == "words"):
             raise InputError("A codec that learns features has no part in distillation, the edge half or classes.")
+        if self.loss == "wrong" and self.distil:
+            raise InputError("Wrong answers are counted against the labels: there is nothing to distil.")
         if self.snr_range and (self.start != "words" or self.snr_range != sorted(set(self.snr_range))[-2:]
                                or len(self.snr_range) < 2):
             raise InputError("A range of SNRs is the least and the most, of a codec that starts at words.")

@@ -88,6 +88,7 @@ def test_a_ladder_of_a_network_that_is_not_here_is_refused(root):
 @pytest.mark.parametrize("old, new, message", [
     ("views: [plain]", "views: [soft]", "no view 'soft'"), ("views: [plain]", "views: []", "no view 'none'"),
     ("expect: little", "expect: little, distil: 0.5", "no part in distillation"),
+    ("loss: task", "loss: wrong, distil: 0.5", "nothing to distil"),
     ("start: words", "start: words, snr_range: [5.0, 5.0]", "least and the most"),
     ("start: words", "start: logits, snr_range: [0.0, 5.0]", "least and the most"),
     ("bandwidth: 6", "bandwidth: 1", "bandwidth")])

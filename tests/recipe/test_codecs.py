@@ -106,6 +106,13 @@ def test_the_tasks_loss_is_cross_entropy_and_the_divergence_from_the_teacher():
     assert training.task_loss(1.0, 2.0)(logits, target).item() == pytest.approx(4 * divergence, rel=1e-4)
 
 
+def test_the_expected_share_of_wrong_answers_is_that_of_drawn_ones():
+    logits, labels = torch.randn(8, 5), torch.arange(8) % 5
+    drawn = torch.distributions.Categorical(logits=logits).sample((50_000,))
+    found = training.wrong(logits, torch.cat([labels[:, None].float(), logits], 1)).item()
+    assert found == pytest.approx((drawn != labels).float().mean().item(), abs=0.005)
+
+
 def test_training_leaves_the_frozen_edge_half_and_the_network_alone_and_moves_the_link(classifier, features):
     before = [value.clone() for value in classifier.state_dict().values()]
     targets = training.teacher_targets(classifier, features, torch.arange(300) % 10)
