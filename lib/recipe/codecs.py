@@ -8,6 +8,7 @@ from torch import nn
 
 from lib import codec
 from lib.channel import normalize_power
+from lib.recipe import assignment
 from lib.schemes import label
 
 HIDDEN = 256
@@ -111,15 +112,19 @@ class AnySNRLink(codec.Link):
 
 
 def build(start: str, classifier: nn.Module, channels: int, classes: int, bandwidth: int, snr_db: float,
-          snr_range: list[float]) -> tuple[codec.Link, nn.Module]:
+          snr_range: list[float], targets: torch.Tensor | None = None) -> tuple[codec.Link, nn.Module]:
     """(link, edge half) for features [N, channels, 1, 1] after pooling 5; `classifier` is the whole network's.
 
     `features`: the paper's codec. `logits`: an encoder of the device classifier's probabilities, the paper's decoder.
     `words`: both ends begin as the label code, and the edge half has nothing left to do; with a range of SNRs (least,
-    most) they know the SNR and serve all of it.
+    most) they know the SNR and serve all of it. With `targets` (of `training.teacher_targets`) confused classes get
+    neighbouring words.
     """
     if start == "words":
         words = torch.from_numpy(label.spherical_code(classes, bandwidth)).float()
+        if targets is not None:
+            confused = assignment.confusions(targets)
+            words = words[assignment.assign(confused, assignment.transitions(words, snr_db))]
         encoder = WordEncoder(classifier, words, knows_snr=bool(snr_range))
         decoder = WordDecoder(words, snr_db, knows_snr=bool(snr_range))
         link = AnySNRLink(encoder, decoder, snr_db, snr_range) if snr_range else codec.Link(encoder, decoder, snr_db)

@@ -33,6 +33,7 @@ class Rung(Strict):
     temperature: float = Field(2.0, gt=0)  # at which it is asked for that
     train_edge: bool = False  # the edge half too; `schedule.link_lr` is then the link's own rate
     start: Literal["features", "logits", "words"] = "features"  # what the encoder begins with
+    neighbours: bool = False  # words of classes that the network confuses lie side by side
     bandwidth: int | None = Field(None, ge=2)  # where they differ from the ladder's
     snr_db: float | None = None
     snr_range: list[float] = Field([], max_length=2)  # least and most dB of one model for all, which knows the SNR
@@ -43,6 +44,8 @@ class Rung(Strict):
             raise InputError("A codec that learns features has no part in distillation, the edge half or classes.")
         if self.loss == "wrong" and self.distil:
             raise InputError("Wrong answers are counted against the labels: there is nothing to distil.")
+        if self.neighbours and self.start != "words":
+            raise InputError("Only words have neighbours.")
         if self.snr_range and (self.start != "words" or self.snr_range != sorted(set(self.snr_range))[-2:]
                                or len(self.snr_range) < 2):
             raise InputError("A range of SNRs is the least and the most, of a codec that starts at words.")

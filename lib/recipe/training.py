@@ -64,7 +64,7 @@ def train(rung: Rung, classifier: nn.Module, features: torch.Tensor, targets: to
     torch.manual_seed(seed)
     classes = targets.shape[1] - 1
     link, edge = codecs.build(rung.start, classifier, features.shape[1], classes, bandwidth, snr_db,
-                              rung.snr_range)
+                              rung.snr_range, targets if rung.neighbours else None)
     model = OnFeatures(link, edge)
     edge.requires_grad_(rung.train_edge)
     if rung.loss == "features":
