@@ -80,8 +80,7 @@ class Climb:
         targets = [training.teacher_targets(self.classifier, *part) for part in zip(features, labels, strict=True)]
         right = {view: (target[:, 1:].argmax(1) == target[:, 0]).float().mean().item()
                  for view, target in zip(rung.views, targets, strict=True)}
-        bandwidth = rung.bandwidth or self.ladder.bandwidth
-        snr_db = self.ladder.snr_db if rung.snr_db is None else rung.snr_db
+        bandwidth, snr_db = records.point(self.settings, name)
         # float32 throughout: these are small layers, and their inputs were rounded already.
         model, curve = training.train(rung, self.classifier, torch.cat(features), torch.cat(targets),
                                       bandwidth=bandwidth, snr_db=snr_db, seed=self.ladder.seed)

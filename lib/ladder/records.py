@@ -31,31 +31,46 @@ def fingerprint(values: Any) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def parameters(settings: Study, name: str) -> dict[str, Any]:
-    """All that decides a rung's numbers: what it says of itself and what it shares with the others, without prose."""
-    whole = ladder(settings).model_dump(mode="json")
-    rungs, views = whole.pop("rungs"), whole.pop("views")
+def parameters(settings: Study, name: str, defaults: bool = True) -> dict[str, Any]:
+    """All that decides a rung's numbers: what it says of itself and what it shares with the others, without prose.
+
+    Without `defaults`, only those that differ from the schema's.
+    """
+    whole = ladder(settings).model_dump(mode="json", exclude={"rungs", "views"}, exclude_defaults=not defaults)
     if name == CLEAN:
         return whole
-    rung = {key: value for key, value in rungs[name].items() if key not in ("about", "expect")}
-    return {**whole, **rung, "views": {view: views[view] for view in rung["views"]}}
+    rung = ladder(settings).rungs[name]
+    values = rung.model_dump(mode="json", exclude={"about", "expect"}, exclude_defaults=not defaults)
+    views = {view: ladder(settings).views[view].model_dump(mode="json") for view in rung.views}
+    bandwidth, snr_db = point(settings, name)
+    return {**whole, **values, "views": views, "bandwidth": bandwidth, "snr_db": snr_db}
+
+
+def point(settings: Study, name: str) -> tuple[int, float]:
+    """(symbols, SNR in dB) of a rung: its own, where it has them, else the ladder's."""
+    spec, rung = ladder(settings), ladder(settings).rungs[name]
+    return rung.bandwidth or spec.bandwidth, spec.snr_db if rung.snr_db is None else rung.snr_db
 
 
 def store(settings: Study, name: str, content: dict[str, Any]) -> None:
     """Write a rung's file, whole or not at all."""
     folder(settings).mkdir(parents=True, exist_ok=True)
-    values = parameters(settings, name)
     places.write_json(folder(settings) / f"{name}.json",
-                      {"name": name, "hash": fingerprint(values), "parameters": values, **content})
+                      {"name": name, "parameters": parameters(settings, name), **content})
 
 
 def read(settings: Study, name: str) -> dict[str, Any] | None:
-    """A stored rung; None where there is none or its parameters were others."""
+    """A stored rung; None where there is none or its parameters were others.
+
+    An option that has been added since, and that the rung does not take, makes no difference.
+    """
     file = folder(settings) / f"{name}.json"
     if not file.exists():
         return None
     content = json.loads(file.read_text())
-    return content if content["hash"] == fingerprint(parameters(settings, name)) else None
+    stored, today = content["parameters"], parameters(settings, name)
+    same = all(today.get(key) == value for key, value in stored.items())
+    return content if same and parameters(settings, name, defaults=False).keys() <= stored.keys() else None
 
 
 @dataclass
@@ -84,10 +99,10 @@ def summary(settings: Study) -> Summary:
     for name, rung in spec.rungs.items():
         metrics = (read(settings, name) or {"metrics": {}})["metrics"]
         right |= metrics.get("right_on_views", {})
+        bandwidth, snr_db = point(settings, name)
         rows.append({"name": name, "about": rung.about, "expect": rung.expect, "over_snr": over_snr(settings, name),
                      "start": rung.start, "any_snr": bool(rung.snr_range),
-                     "snr_db": spec.snr_db if rung.snr_db is None else rung.snr_db,
-                     "bandwidth": rung.bandwidth or spec.bandwidth,
+                     "snr_db": snr_db, "bandwidth": bandwidth,
                      "accuracy": _scaled(metrics.get("accuracy"), 100),
                      "macs": _scaled(metrics.get("device_macs"), 1e-6),
                      "minutes": _scaled(metrics.get("seconds"), 1 / 60)})

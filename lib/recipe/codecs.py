@@ -115,7 +115,7 @@ def build(start: str, classifier: nn.Module, channels: int, classes: int, bandwi
           snr_range: list[float], targets: torch.Tensor | None = None) -> tuple[codec.Link, nn.Module]:
     """(link, edge half) for features [N, channels, 1, 1] after pooling 5; `classifier` is the whole network's.
 
-    `features`: the paper's codec. `logits`: an encoder of the device classifier's probabilities, the paper's decoder.
+    `features`: the paper's codec. `perceptron`: an encoder of two layers in the place of its one. `logits`: an encoder of the device classifier's probabilities, the paper's decoder.
     `words`: both ends begin as the label code, and the edge half has nothing left to do; with a range of SNRs (least,
     most) they know the SNR and serve all of it. With `targets` (of `training.teacher_targets`) confused classes get
     neighbouring words.
@@ -130,6 +130,8 @@ def build(start: str, classifier: nn.Module, channels: int, classes: int, bandwi
         link = AnySNRLink(encoder, decoder, snr_db, snr_range) if snr_range else codec.Link(encoder, decoder, snr_db)
         return link, nn.Identity()
     link = codec.link(5, channels, bandwidth, snr_db)
+    if start == "perceptron":
+        link.encoder = nn.Sequential(nn.Flatten(), _perceptron(channels, bandwidth), _Map())
     if start == "logits":
         link.encoder = nn.Sequential(Posterior(classifier), _perceptron(classes, bandwidth), _Map())
     return link, copy.deepcopy(classifier)

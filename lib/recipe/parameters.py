@@ -32,7 +32,7 @@ class Rung(Strict):
     distil: float = Field(0.0, ge=0, le=1)  # of the task's loss, the share that is the unpruned net's answer
     temperature: float = Field(2.0, gt=0)  # at which it is asked for that
     train_edge: bool = False  # the edge half too; `schedule.link_lr` is then the link's own rate
-    start: Literal["features", "logits", "words"] = "features"  # what the encoder begins with
+    start: Literal["features", "perceptron", "logits", "words"] = "features"  # what the encoder begins with
     neighbours: bool = False  # words of classes that the network confuses lie side by side
     bandwidth: int | None = Field(None, ge=2)  # where they differ from the ladder's
     snr_db: float | None = None

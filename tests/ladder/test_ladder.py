@@ -52,8 +52,26 @@ def test_a_rung_is_computed_once_and_again_when_its_parameters_change(tiny, monk
     file = tiny / "params" / "tiny.yaml"
     file.write_text(file.read_text().replace("expect: more", "expect: much more"))
     assert records.read(study.load("tiny"), "words") == stored  # what is said of it decides nothing
-    file.write_text(file.read_text().replace("hole: 8", "hole: 9"))
+    whole = file.read_text()
+    file.write_text(whole.replace("bandwidth: 4", "bandwidth: 5"))
+    assert records.read(study.load("tiny"), "step3") is None and records.read(study.load("tiny"), "words") == stored
+    file.write_text(whole.replace("start: words,", "start: words, neighbours: true,"))
+    assert records.read(study.load("tiny"), "words") is None
+    file.write_text(whole.replace("hole: 8", "hole: 9"))
     assert records.read(study.load("tiny"), "words") is None and records.read(study.load("tiny"), "step3")
+
+
+def test_an_option_that_was_added_since_and_is_not_taken_leaves_a_rung_as_it_is(tiny):
+    settings = study.load("tiny")
+    records.store(settings, "words", {})
+    file = records.folder(settings) / "words.json"
+    content = json.loads(file.read_text())
+    del content["parameters"]["neighbours"]  # as if it had been stored before there was such an option
+    file.write_text(json.dumps(content))
+    assert records.read(settings, "words") == content
+    del content["parameters"]["start"]  # which this rung takes
+    file.write_text(json.dumps(content))
+    assert records.read(settings, "words") is None
 
 
 def test_a_page_has_every_rung_whether_or_not_it_is_computed(tiny):

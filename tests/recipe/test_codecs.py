@@ -88,7 +88,7 @@ def test_a_model_for_all_snrs_gets_noise_of_the_snr_that_it_is_told_and_in_train
         assert noise[inside].mean().item() == pytest.approx((10 ** (-snr_db[inside] / 10)).mean().item(), rel=0.03)
 
 
-@pytest.mark.parametrize("start", ["features", "logits", "words"])
+@pytest.mark.parametrize("start", ["features", "perceptron", "logits", "words"])
 def test_every_start_sends_its_symbols_at_unit_power(classifier, features, start):
     link, edge = codecs.build(start, classifier, 64, 10, 8, 10.0, [])
     sent = link.encode(features)
