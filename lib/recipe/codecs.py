@@ -115,10 +115,10 @@ def build(start: str, classifier: nn.Module, channels: int, classes: int, bandwi
           snr_range: list[float], targets: torch.Tensor | None = None) -> tuple[codec.Link, nn.Module]:
     """(link, edge half) for features [N, channels, 1, 1] after pooling 5; `classifier` is the whole network's.
 
-    `features`: the paper's codec. `perceptron`: an encoder of two layers in the place of its one. `logits`: an encoder of the device classifier's probabilities, the paper's decoder.
-    `words`: both ends begin as the label code, and the edge half has nothing left to do; with a range of SNRs (least,
-    most) they know the SNR and serve all of it. With `targets` (of `training.teacher_targets`) confused classes get
-    neighbouring words.
+    `features`: the paper's codec. `perceptron`: an encoder of two layers in the place of its one. `logits`: one of the
+    device classifier's probabilities, likewise. `words`: both ends begin as the label code, and the edge half has
+    nothing left to do; with a range of SNRs (least, most) they know the SNR and serve all of it. With `targets` (of
+    `training.teacher_targets`) confused classes get neighbouring words.
     """
     if start == "words":
         words = torch.from_numpy(label.spherical_code(classes, bandwidth)).float()
