@@ -194,7 +194,8 @@ def store(root, name, metrics, upstream=(), **parameters):
     place.mkdir(parents=True)
     (place / "result.json").write_text(json.dumps({
         "name": name, "step": name.split("/")[0], "metrics": metrics, "upstream": list(upstream),
-        "parameters": {"pool": None, "snr_db": 14.5, **parameters}}))
+        "parameters": {"pool": None, "snr_db": 14.5, **parameters}, "evaluation": [],
+        "provenance": {}}))
 
 
 def a_job(name, upstream=(), **parameters):
