@@ -120,7 +120,7 @@ case $1 in
     setup) ;;
     test)
         shift
-        exec "$python" -m pytest "$@"
+        exec "$python" -m pytest --numprocesses auto --dist loadgroup "$@"
         ;;
     *) exec "$python" -m lib "$@" ;;
 esac
