@@ -159,16 +159,18 @@ def test_the_numbers_in_the_texts_of_the_choices_are_those_of_the_results(gpu):
     header = (with_header.symbols_with_header - with_header.symbols).groupby(with_header.scheme).agg(["min", "max"])
     assert (header["max"] - header["min"] <= 1).all()  # it never changes, but each count is rounded
     readings = numbers.Numbers("readings")
-    few = {variant: f"{readings.accuracy(pool=5, ratio=0, bandwidth=8, snr_db=14.5, variant=variant):.1f}" for variant in
-           ("proposed", "link_lr_1em3", "link_lr_1em2", "link_lr_1em1", "clipped_step3", "warm_step3")}
+    few = {variant: f"{readings.accuracy(pool=5, ratio=0, bandwidth=8, snr_db=14.5, variant=variant):.1f}"
+           for variant in ["proposed", *readings.settings.readings]}
     for choice, said in {
             "pretrain": f"ends at {clean:.1f} %",
             "Taylor scores": "Taylor {proposed:.1f}, magnitude {magnitude:.1f}, random {random:.1f} %".format(**kept),
             "autoencoder": f"in {len(gpu.rising(0.03))} of {len(step_3)} runs",
             "end to end": f"lose {lost[0]:.1f} to {lost[-2]:.1f} points at {len(lost) - 1} points of gpu, "
                           f"and {lost[-1]:.0f} with 8 symbols",
-            "rate of the link in step 4": "{link_lr_1em3}, {link_lr_1em2} and {link_lr_1em1} % instead of {proposed} %".format(**few),
-            "gradients and first epochs of training": "{clipped_step3} and {warm_step3} % instead of {proposed} %".format(**few),
+            "rate of the link in step 4":
+                "{link_lr_1em3}, {link_lr_1em2} and {link_lr_1em1} % instead of {proposed} %".format(**few),
+            "gradients and first epochs of training":
+                "{clipped_step3} and {warm_step3} % instead of {proposed} %".format(**few),
             "SNR of training": f"{matched:.0f} % (matched) against {fixed:.0f} % (fixed)",
             "JPEG: header": f"by {header['max']['JPEG']:,.0f} symbols",
             "BottleNet: codec": f"by {header['max']['BottleNet']:,.0f} symbols"}.items():
