@@ -84,7 +84,7 @@ def test_a_studys_file_is_where_the_caller_says(ready, arguments, handed):
 
 def test_tests_get_all_arguments(ready):
     ready("test", "-m", "not slow")
-    assert ready.calls()[0][1] == ["-m", "pytest", "-m", "not slow"]
+    assert ready.calls()[0][1] == ["-m", "pytest", "--numprocesses", "auto", "--dist", "loadgroup", "-m", "not slow"]
 
 
 def test_set_up_takes_no_other_arguments(ready):

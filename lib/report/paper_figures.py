@@ -66,7 +66,7 @@ def _over_snr(table: pd.DataFrame, settings: Study, name: str, title: str) -> No
     images = 100 * settings.classes
     # What is drawn, and the CSV that the page draws from; there a label is one curve's alone, as in the legend.
     behind = pd.concat([data.drop(columns="right_by_class").assign(scheme=results.PROPOSED),
-                        separation.assign(scheme="Separation", label=separation.label + style.DIGITAL),
+                        separation.assign(scheme="Separation", label=separation.label.astype(str) + style.DIGITAL),
                         *opponent.behind(code, readings)])
     # Of the test set, which the bands leave out.
     error = (behind.accuracy * (1 - behind.accuracy) / images) ** 0.5

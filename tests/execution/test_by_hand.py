@@ -229,7 +229,9 @@ def test_a_run_says_which_upstream_folder_it_starts_from_and_how_to_take_the_oth
 def test_of_a_large_study_the_command_that_makes_missing_weights_again_is_named_and_its_time(empty):
     place = places.folder_of(study.load("desk"), PRUNE)
     place.mkdir(parents=True)
-    (place / "result.json").write_text('{"provenance": {"device": "another"}}')
+    (place / "result.json").write_text(json.dumps({
+            "name": PRUNE, "step": "prune", "study": "desk", "hash": "", "parameters": {}, "metrics": {}, "upstream": [],
+            "evaluation": [], "made_by": [], "provenance": {"device": "another", "seconds": 1.0, "commit": None}}))
     listed = {item.name: item for item in study.runs(study.load("desk"))}
     with pytest.raises(InputError, match=f"The weights of {PRUNE} are not here: python -m lib.run desk {PRUNE} makes "
                                          r"it, in about [\d.]+ (min|hours) on this machine"):
