@@ -230,8 +230,8 @@ def test_of_a_large_study_the_command_that_makes_missing_weights_again_is_named_
     place = places.folder_of(study.load("desk"), PRUNE)
     place.mkdir(parents=True)
     (place / "result.json").write_text(json.dumps({
-            "name": PRUNE, "step": "prune", "study": "desk", "hash": "", "parameters": {}, "metrics": {}, "upstream": [],
-            "evaluation": [], "made_by": [], "provenance": {"device": "another", "seconds": 1.0, "commit": None}}))
+        "name": PRUNE, "step": "prune", "study": "desk", "hash": "", "parameters": {}, "metrics": {}, "upstream": [],
+        "evaluation": [], "made_by": [], "provenance": {"device": "another", "seconds": 1.0, "commit": None}}))
     listed = {item.name: item for item in study.runs(study.load("desk"))}
     with pytest.raises(InputError, match=f"The weights of {PRUNE} are not here: python -m lib.run desk {PRUNE} makes "
                                          r"it, in about [\d.]+ (min|hours) on this machine"):
