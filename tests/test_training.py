@@ -60,8 +60,9 @@ def test_steps_cut_by_gamma_also_with_a_short_last_batch():
     np.testing.assert_allclose(found, [0.1] * 3 + [0.05] * 6, rtol=1e-4)
 
 
-def test_milestones_mean_nothing_without_step():
-    np.testing.assert_allclose(rates(plain(epochs=2, milestones=[1])), [0.1] * 8, rtol=1e-4)
+def test_milestones_without_step_are_refused():
+    with pytest.raises(ValueError, match="milestones are of the decay 'step'"):
+        plain(epochs=2, milestones=[1])
 
 
 @pytest.mark.parametrize("epochs", [1, 5])

@@ -39,7 +39,7 @@ def test_what_is_off_by_default_is_said_to_be_off_and_on_when_it_is_on():
     other = listed(
         "paper", network=settings.network.model_copy(update={"dropout": 0.5, "bias": False}),
         prune=settings.prune.model_copy(update={"criterion": "signed_taylor", "tenths": False}),
-        autoencoder=Schedule(epochs=1, lr=0.1, clip_norm=1.0, warm_up=1.0),
+        autoencoder=Schedule(epochs=2, lr=0.1, clip_norm=1.0, warm_up=1.0),
         end_to_end=Schedule(epochs=1, lr=0.1, link_lr=0.01)).here
     assert other["dropout in the classifier"] == "0.5 in step 1" and other["rate of the link in step 4"] == "0.01"
     assert other["bias of convolutions before batch norm"] == "none"
