@@ -73,6 +73,7 @@ def pictures():
 def computed(tmp_path_factory):
     """A copy of the project, under git, in which the tiny study has been computed once, by its command."""
     root = copy_project(tmp_path_factory.mktemp("it's {the} project (ü)"))  # any path is legal
+    (root / ".gitignore").write_text("__pycache__/\n")  # compiled files are no change of the code
     git = ["git", "-c", "user.name=t", "-c", "user.email=t@t"]
     for command in (["init", "-q"], ["add", "lib", "notebooks", "params"], ["commit", "-qm", "all"]):
         subprocess.run([*git, *command], cwd=root, check=True)
