@@ -4,12 +4,11 @@ import argparse
 import functools
 import json
 import signal
-import sys
 import threading
 from pathlib import Path
 
-from lib import InputError
 from lib.device import __main__ as device
+from lib.execution import processes
 
 say = functools.partial(print, flush=True)
 
@@ -82,14 +81,13 @@ def edge(options: argparse.Namespace) -> None:
     from lib import channel as channels
     from lib.deploy.edge import Receiver, Server
 
-    receiver = Receiver(options.folder, draw=options.draw)
-    snr_db = receiver.link["snr_db"] if options.snr is None else options.snr
-    receiver.channel = channels.AWGN(snr_db)
+    receiver = Receiver(options.folder, None if options.snr is None else channels.AWGN(options.snr), options.draw)
     server = Server(receiver, options.listen, options.secret, say)
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    say(f"edge of {receiver.link.get('run', 'a pipeline')} at {options.listen[0]}:{options.listen[1]}, {snr_db:g} dB")
+    say(f"edge of {receiver.link.get('run', 'a pipeline')} at {options.listen[0]}:{options.listen[1]}, "
+        f"{receiver.channel.snr_db:g} dB")
     server.serve(stopped.is_set)
     say(json.dumps(server.counts, sort_keys=True))
 
@@ -139,18 +137,14 @@ def latency(options: argparse.Namespace) -> None:
     say(measured.by_layer(options.folder, image).to_string(index=False, float_format=lambda value: f"{value:.3f}"))
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     """Do what is asked; returns the exit code."""
-    if sys.argv[1:2] == ["device"]:  # in `lib.device`, which runs without the rest of this project too
-        return device.main(sys.argv[2:])
-    options = parser().parse_args()
-    try:
-        options.call(options)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
+    if arguments[:1] == ["device"]:  # in `lib.device`, which runs without the rest of this project too
+        return device.main(arguments[1:])
+    options = parser().parse_args(arguments)
+    options.call(options)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    processes.command_line(main)

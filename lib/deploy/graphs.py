@@ -4,7 +4,6 @@ The channel itself stands in neither: between them may be `lib.channel`, a file,
 """
 
 import copy
-import hashlib
 import itertools
 import json
 import logging
@@ -18,9 +17,11 @@ from torch import Tensor, nn
 from torch.export import Dim
 from torch.nn import functional
 
-from lib import InputError, codec, data, flops, vgg, weights
+from lib import InputError, codec, data, flops
 from lib.batch import places
+from lib.deploy import stored
 from lib.device import frames
+from lib.evidence.manifest import file_digest
 from lib.speed.bench_device import fold_batch_norm
 
 SIDE = 32
@@ -101,7 +102,7 @@ def export(source: str | Path | codec.Pipeline, folder: str | Path, mean: Sequen
     with tempfile.TemporaryDirectory(dir=folder) as made:
         _write(device, images, Path(made) / "device.onnx", "image", "symbols")
         _write(edge, device(images).detach(), Path(made) / "edge.onnx", "symbols", "logits")
-        sums = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in Path(made).iterdir()}
+        sums = {file.name: file_digest(file) for file in Path(made).iterdir()}
         link = about | {
             "bandwidth": latent.numel(), "classes": edge(device(images)).shape[1], "side": SIDE,
             "mean": mean.flatten().tolist(), "std": std.flatten().tolist(), "snr_db": pipeline.link.channel.snr_db,
@@ -111,7 +112,7 @@ def export(source: str | Path | codec.Pipeline, folder: str | Path, mean: Sequen
                 ("device", device), ("edge", edge))}, "sha256": sums}
         for name in sums:
             (Path(made) / name).replace(folder / name)
-    places.replace(folder / "link.json", lambda path: path.write_text(json.dumps(link, indent=1) + "\n"))
+    places.write_json(folder / "link.json", link)
     return link
 
 
@@ -138,25 +139,17 @@ def load(folder: Path) -> tuple[codec.Pipeline, dict, tuple[list[float], list[fl
                          f"{result['name']} --upstream` says how far they can be made again, and `python -m lib.run "
                          f"{result['study']} {result['name']}` makes them; the run took "
                          f"{result['provenance']['seconds']:.0f} s on {result['provenance']['device']}.")
-    places.check_weights(folder)
-    chosen, state = result["parameters"], weights.load(folder)
-    # Of the stored study, not today's YAML: the weights fit what was trained.
+    pipeline, _ = stored.pipeline(folder)
+    chosen = result["parameters"]
     loaded = data.dataset(chosen["data"])
-    network = vgg.vgg16_bn(state["network.classifier.5.bias"].numel(), channels=result["channels"],
-                           bias="network.features.0.bias" in state)
-    link = codec.link(chosen["pool"], vgg.channels_at(network, chosen["pool"]), chosen["bandwidth"], chosen["snr_db"],
-                      gdn=any(name.endswith("beta_root") for name in state))
-    network.load_state_dict(weights.part(state, "network"))
-    link.load_state_dict(weights.part(state, "link"))
     about = {"run": result["name"], "study": result["study"], "data": chosen["data"], "pool": chosen["pool"],
              "ratio": chosen["ratio"], "names": data.class_names(chosen["data"])}
     statistics = loaded.mean.flatten().tolist(), loaded.std.flatten().tolist()
-    return codec.Pipeline(network, chosen["pool"], link).eval(), about, statistics
+    return pipeline, about, statistics
 
 
 def add_graph(folder: Path, name: str) -> None:
     """Name one more graph of the device, with its checksum, in link.json."""
-    file = folder / "link.json"
-    link = json.loads(file.read_text())
-    link["sha256"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
-    places.replace(file, lambda path: path.write_text(json.dumps(link, indent=1) + "\n"))
+    link = json.loads((folder / "link.json").read_text())
+    link["sha256"][name] = file_digest(folder / name)
+    places.write_json(folder / "link.json", link)

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 
 from lib import InputError, channel as channels, data
+from lib.deploy.graphs import add_graph
 from lib.device.client import read_link, session
 
 CALIBRATION = 512  # training images whose activations set the ranges
@@ -26,8 +27,6 @@ def quantise(folder: Path, images: np.ndarray) -> Path:
         quant_pre_process,
         quantize_static,
     )
-
-    from lib.deploy.graphs import add_graph
 
     read_link(folder)
 

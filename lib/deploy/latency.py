@@ -22,7 +22,7 @@ import torch
 
 from lib import codec, data, pruning, study, vgg, weights
 from lib.batch import places
-from lib.deploy import graphs
+from lib.deploy import graphs, stored
 from lib.device import timing
 from lib.device.client import session
 from lib.geometry import filters_to_remove
@@ -64,10 +64,8 @@ def _short(value: object) -> str:
 
 def pretrained() -> vgg.VGG:
     """The network of `gpu`'s first seed, which the repository holds."""
-    state = weights.load(places.folder_of(study.load("gpu"), "pretrain/s0"))
-    network = vgg.vgg16_bn(100)
-    network.load_state_dict(state)
-    return network.eval()
+    folder = places.folder_of(study.load("gpu"), "pretrain/s0")
+    return stored.network(weights.load(folder), places.read_result(folder))
 
 
 def pruned(network: vgg.VGG, dataset: data.Dataset, pool: int, ratio: float, images: int = 256) -> vgg.VGG:
@@ -127,14 +125,8 @@ def slowest(rows: pd.DataFrame, layers: pd.DataFrame, count: int = 3) -> pd.Data
 
 def by_layer(folder: Path, image: np.ndarray, images: int = 100) -> pd.DataFrame:
     """Milliseconds of each node of a device graph, by onnxruntime's own profile: where a speed-up falls short."""
-    import onnxruntime
-
     with tempfile.TemporaryDirectory() as scratch:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.enable_profiling, options.profile_file_prefix = True, f"{scratch}/profile"
-        run = onnxruntime.InferenceSession(str(Path(folder) / "device.onnx"), options,
-                                           providers=["CPUExecutionProvider"])
+        run = session(Path(folder) / "device.onnx", profile=f"{scratch}/profile")
         for _ in range(images):
             run.run(None, {"image": image[None]})
         events = json.loads(Path(run.end_profiling()).read_text())

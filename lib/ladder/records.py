@@ -1,6 +1,5 @@
 """Where the rungs of a ladder are stored, and whether one still fits its parameters."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from lib import InputError
 from lib.batch import places
+from lib.evidence.fingerprint import digest
 from lib.recipe.parameters import Ladder
 from lib.study import Study
 
@@ -28,7 +28,7 @@ def folder(settings: Study) -> Path:
 
 def fingerprint(values: Any) -> str:
     """A short hash of parameters: 16 hexadecimal digits of SHA-256."""
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+    return digest(json.dumps(values, sort_keys=True))
 
 
 def parameters(settings: Study, name: str, defaults: bool = True) -> dict[str, Any]:

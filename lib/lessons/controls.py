@@ -3,12 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from IPython import get_ipython
-
-
-def live() -> bool:
-    """Whether cells run in a kernel, as JupyterLab's do; a batch of ours runs them without one."""
-    return hasattr(get_ipython(), "kernel")
+from lib.execution.kernel import live
 
 
 def sliders(function: Callable, widgets: Callable[[], dict[str, Any]]) -> None:

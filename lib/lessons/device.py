@@ -15,11 +15,12 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from lib import InputError, deploy, study
+from lib import InputError, codec, deploy, study, vgg
 from lib.batch import places
 from lib.device import frames, timing
 from lib.device.client import Client, Encoder, session
 from lib.lessons.trained import Trained
+from lib.lessons.transmission import best_classes
 from lib.report.style import COLORS
 
 
@@ -78,11 +79,9 @@ def cross(model: Trained, folder: Path, index: int, snrs_db: list[float]) -> pd.
             client = Client(frames.key_of(encoder.link), address, encoder.link["classes"])
             logits = client.ask(index, symbols)
             client.close()
-        shares = torch.softmax(torch.from_numpy(logits.copy()), 0)
-        best = shares.topk(3)
-        rows.append({"SNR (dB)": f"{snr_db:g}"} | {f"{place}": f"{model.names[label]} {100 * share:.0f} %" for
-                                                   place, share, label in zip(("first", "second", "third"), best.values,
-                                                                              best.indices, strict=True)})
+        best = best_classes(torch.from_numpy(logits.copy())[None], model.names, 3)
+        rows.append({"SNR (dB)": f"{snr_db:g}"} | {place: f"{name} {100 * share:.0f} %" for place, (name, share) in zip(
+            ("first", "second", "third"), best.items(), strict=True)})
     return pd.DataFrame(rows)
 
 
@@ -100,8 +99,6 @@ def send(folder: Path, images: np.ndarray, labels: np.ndarray, snr_db: float) ->
 
 def halves(model: Trained, folder: Path) -> dict[str, Path]:
     """The device graph of this model, and that of the unpruned network with a fresh encoder for as many symbols."""
-    from lib import codec, vgg
-
     chosen = model.result["parameters"]
     link = codec.link(chosen["pool"], vgg.channels_at(model.unpruned, chosen["pool"]), chosen["bandwidth"],
                       chosen["snr_db"])

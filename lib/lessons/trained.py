@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import nn
 
-from lib import codec, data, job, study, vgg, weights
+from lib import codec, data, job, study, weights
 from lib.batch import checks, places
+from lib.deploy import stored
 from lib.execution import by_hand
 
 
@@ -43,26 +43,9 @@ def load(profile: str, interactive: bool = False, **parameters: Any) -> Trained:
             by_hand.provide(settings, listed, sorted(missing, key=list(listed).index))
     folder = here(item.name)
     print(f"the model is {folder.relative_to(study.ROOT)}", flush=True)
-    state, result = _read(folder)
-    pipeline = codec.Pipeline(
-        network := _network(state, result, settings), parameters["pool"],
-        codec.link(parameters["pool"], vgg.channels_at(network, parameters["pool"]), parameters["bandwidth"],
-                   parameters["snr_db"], gdn=parameters["variant"] != "no_gdn"))
-    pipeline.link.load_state_dict(weights.part(state, "link"))
-    unpruned = _network(*_read(here(pretrained)), settings)
-    return Trained(pipeline.eval(), unpruned, data.dataset(settings.data.name, settings.data.root),
+    pipeline, result = stored.pipeline(folder)
+    step_1 = here(pretrained)
+    places.check_weights(step_1)
+    unpruned = stored.network(weights.load(step_1), places.read_result(step_1))
+    return Trained(pipeline, unpruned, data.dataset(settings.data.name, settings.data.root),
                    data.class_names(settings.data.name, settings.data.root), result)
-
-
-def _read(folder):
-    """Weights and result of a run, which must fit each other."""
-    places.check_weights(folder)
-    return weights.load(folder), places.read_result(folder)
-
-
-def _network(state: dict[str, torch.Tensor], result: dict, settings: study.Study) -> vgg.VGG:
-    """The network of a result, at its pruned widths."""
-    state = weights.part(state, "network") or state
-    network = vgg.vgg16_bn(settings.classes, channels=result["channels"], bias="features.0.bias" in state)
-    network.load_state_dict(state)
-    return network.eval()
