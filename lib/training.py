@@ -54,18 +54,14 @@ def fit(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor | None, lo
     """
     model, inputs = engine.place(model), inputs.to(engine.device)
     targets = None if targets is None else targets.to(engine.device)
-    # quick and the tests take part of the training set an epoch, anew each time.
-    images = min(schedule.images_per_epoch or len(inputs), len(inputs))
-    # A scheme that codes pictures on the CPU in its forward pass cannot be recorded.
+    images = min(schedule.images_per_epoch or len(inputs), len(inputs))  # of all, drawn anew each epoch
     recorded = engine.cuda_graphs and all(getattr(module, "capturable", True) for module in model.modules())
     optimizer, rates = _optimizer(model, schedule, recorded)
     scheduler = _scheduler(optimizer, rates, schedule, -(-images // schedule.batch_size))
-    # Before the first batch, so that rates and momentum go on where they were.
     history = _resume(checkpoints.load(checkpoint, key, engine.device, report), model, optimizer, scheduler)
     if history:
         report(f"resumed after epoch {len(history)} of {schedule.epochs}")
-    # The loss stays on the device until an epoch ends: reading it each batch would stall a GPU.
-    total = torch.zeros((), device=engine.device)
+    total = torch.zeros((), device=engine.device)  # read when an epoch ends: each batch, it would stall a GPU
     step = _training_step(model, optimizer, inputs, targets, loss, prepare, augmented, engine, total,
                           schedule.clip_norm)
     if recorded:
@@ -77,8 +73,6 @@ def fit(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor | None, lo
                      schedule.batch_size, total)
         mean = _finite(total, epoch, schedule) / images
         seconds = time.perf_counter() - start
-        # The curve has what evaluation says after each epoch; the last epoch is reported, never the
-        # best.
         history.append({"epoch": epoch + 1, "loss": mean, **(evaluate() if evaluate else {}),
                         "lr": float(scheduler.get_last_lr()[0]), "seconds": round(seconds, 2)})
         report(_in_words(history[-1], schedule.epochs, images / seconds))

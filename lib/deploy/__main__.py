@@ -126,12 +126,9 @@ def latency(options: argparse.Namespace) -> None:
 
     encoder = Encoder(options.folder)
     image = np.random.default_rng(0).integers(0, 256, encoder.shape, np.uint8)
-    seconds = timing.times([lambda: encoder(image)])[0]
-    p50, p95 = 1e3 * np.quantile(seconds, [0.5, 0.95])
+    said = timing.in_words(lambda: encoder(image), encoder.link["device_macs"])
     air = measured.air_time_ms(encoder.link["bandwidth"], options.symbol_rate)
-    rate = encoder.link["device_macs"] / p50 / 1e6
-    say(f"device half and encoder, one thread, one image, after {timing.WARM_UP} images of warm-up: "
-        f"p50 {p50:.2f} ms, p95 {p95:.2f} ms; {rate:.1f} billion operations a second\n"
+    say(f"{said}\n"
         f"on the air {air:.2f} ms at {options.symbol_rate:g} real symbols a second\n"
         f"peak memory {measured.peak_memory_mib(options.folder):.0f} MiB")
     say(measured.by_layer(options.folder, image).to_string(index=False, float_format=lambda value: f"{value:.3f}"))

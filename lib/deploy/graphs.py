@@ -103,17 +103,23 @@ def export(source: str | Path | codec.Pipeline, folder: str | Path, mean: Sequen
         _write(device, images, Path(made) / "device.onnx", "image", "symbols")
         _write(edge, device(images).detach(), Path(made) / "edge.onnx", "symbols", "logits")
         sums = {file.name: file_digest(file) for file in Path(made).iterdir()}
-        link = about | {
-            "bandwidth": latent.numel(), "classes": edge(device(images)).shape[1], "side": SIDE,
-            "mean": mean.flatten().tolist(), "std": std.flatten().tolist(), "snr_db": pipeline.link.channel.snr_db,
-            "device_macs": flops.count_macs(pipeline.device_half, (3, SIDE, SIDE)) + flops.count_macs(
-                pipeline.link.encoder, pipeline.feature_shape()),
-            "parameters": {name: sum(map(torch.numel, half.parameters())) for name, half in (
-                ("device", device), ("edge", edge))}, "sha256": sums}
+        link = about | _agreed(pipeline, device, edge, mean, std) | {
+            "bandwidth": latent.numel(), "classes": edge(device(images)).shape[1], "sha256": sums}
         for name in sums:
             (Path(made) / name).replace(folder / name)
     places.write_json(folder / "link.json", link)
     return link
+
+
+def _agreed(pipeline, device, edge, mean, std):
+    """What link.json says of the images, the training, and the size of both halves."""
+    return {
+        "side": SIDE, "mean": mean.flatten().tolist(), "std": std.flatten().tolist(),
+        "snr_db": pipeline.link.channel.snr_db,
+        "device_macs": flops.count_macs(pipeline.device_half, (3, SIDE, SIDE)) + flops.count_macs(
+            pipeline.link.encoder, pipeline.feature_shape()),
+        "parameters": {name: sum(map(torch.numel, half.parameters())) for name, half in (
+            ("device", device), ("edge", edge))}}
 
 
 def _write(module, example, path, given, result):

@@ -5,10 +5,8 @@
 Widths need no training: a Taylor pass over the pretrained network says which filters go, and no accuracy is claimed.
 """
 
-import functools
 import importlib.metadata
 import json
-import re
 import subprocess
 import sys
 import tempfile
@@ -36,7 +34,6 @@ AIM = 0.8  # of the speed-up that the operations promise
 def main(folder: Path = study.ROOT / "outputs" / "bench", pools: Iterable[int] = (1, 2, 3, 4, 5)) -> int:
     """Measure `gpu`'s first pretrained network at every split and ratio, print and store; returns the exit code."""
     dataset = data.dataset("mini")
-    stem = re.sub(r"[^a-z0-9]+", "-", f"{bench.machine()} latency".lower()).strip("-")
     with tempfile.TemporaryDirectory() as scratch:
         made = export_all(pretrained(), dataset, Path(scratch), pools)
         image = dataset.test_images[0].numpy()
@@ -50,11 +47,7 @@ def main(folder: Path = study.ROOT / "outputs" / "bench", pools: Iterable[int] =
             f"the speed-up that the operations promise (aim {AIM}).")
     text = "\n".join([head, "", bench.markdown(rows.map(_short)), "", "Where the aim is missed, the slowest nodes:", "",
                       bench.markdown(slowest(rows, layers).map(_short)), ""])
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in ((f"{stem}.csv", rows.to_csv(index=False, float_format="%.5g")), (f"{stem}.md", text),
-                          (f"{stem}-layers.csv", layers.to_csv(index=False, float_format="%.4g"))):
-        places.replace(folder / name, functools.partial(Path.write_text, data=content))
-    print(text)
+    bench.write(folder, f"{bench.machine()} latency", rows, layers, text)
     return 0
 
 

@@ -71,10 +71,8 @@ def latency(options: argparse.Namespace) -> None:
     """How long one image takes on one thread of this machine, and the memory that it takes."""
     encoder = client.Encoder(options.folder, options.graph)
     image = np.random.default_rng(0).integers(0, 256, encoder.shape, np.uint8)
-    p50, p95 = 1e3 * np.quantile(timing.times([lambda: encoder(image)])[0], [0.5, 0.95])
-    say(f"device half and encoder, one thread, one image, after {timing.WARM_UP} images of warm-up: p50 {p50:.2f} ms, "
-        f"p95 {p95:.2f} ms; {encoder.link['device_macs'] / p50 / 1e6:.1f} billion operations a second; peak memory of "
-        f"this process {timing.own_peak_mib():.0f} MiB")
+    said = timing.in_words(lambda: encoder(image), encoder.link["device_macs"])
+    say(f"{said}; peak memory of this process {timing.own_peak_mib():.0f} MiB")
 
 
 def main(arguments: list[str]) -> int:

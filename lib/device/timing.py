@@ -25,6 +25,13 @@ def times(calls: list[Callable[[], object]], rounds: int = ROUNDS, images: int =
     return np.array(found)
 
 
+def in_words(call: Callable[[], object], macs: int) -> str:
+    """p50 and p95 of a call that takes so many multiply-accumulates, in a sentence."""
+    p50, p95 = 1e3 * np.quantile(times([call])[0], [0.5, 0.95])
+    return (f"device half and encoder, one thread, one image, after {WARM_UP} images of warm-up: p50 {p50:.2f} ms, "
+            f"p95 {p95:.2f} ms; {macs / p50 / 1e6:.1f} billion operations a second")
+
+
 def own_peak_mib() -> float:
     """Peak memory of this process in MiB."""
     try:

@@ -63,14 +63,17 @@ def _over_snr(table: pd.DataFrame, settings: Study, name: str, title: str) -> No
         axis.get_legend().remove()
     axes.flat[-1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
     figure.text(0.12, -0.02, "\n".join(_notes(data, separation, settings, spec)), fontsize=8, va="top")
-    images = 100 * settings.classes
-    # What is drawn, and the CSV that the page draws from; there a label is one curve's alone, as in the legend.
-    behind = pd.concat([data.drop(columns="right_by_class").assign(scheme=results.PROPOSED),
-                        separation.assign(scheme="Separation", label=separation.label.astype(str) + style.DIGITAL),
-                        *opponent.behind(code, readings)])
+    style.save(figure, settings, name, _behind(data, separation, opponent.behind(code, readings), settings))
+
+
+def _behind(data: pd.DataFrame, separation: pd.DataFrame, others: list[pd.DataFrame], settings: Study) -> pd.DataFrame:
+    """What is drawn, and the CSV that the page draws from; there a label is one curve's alone, as in the legend."""
+    rows = pd.concat([data.drop(columns="right_by_class").assign(scheme=results.PROPOSED),
+                      separation.assign(scheme="Separation", label=separation.label.astype(str) + style.DIGITAL),
+                      *others])
     # Of the test set, which the bands leave out.
-    error = (behind.accuracy * (1 - behind.accuracy) / images) ** 0.5
-    style.save(figure, settings, name, behind.assign(binomial_standard_error=error, baseline=baseline))
+    error = (rows.accuracy * (1 - rows.accuracy) / (100 * settings.classes)) ** 0.5
+    return rows.assign(binomial_standard_error=error, baseline=data.attrs["baseline"])
 
 
 def _draw_separation(axis: Axes, separation: pd.DataFrame, labels: list[str], reading: str) -> None:

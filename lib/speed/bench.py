@@ -119,10 +119,14 @@ def machine(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 def store(lines: pd.DataFrame, layers: pd.DataFrame, scale: Scale, folder: Path) -> None:
     """Write both tables as CSV and together as Markdown, headed by the machine and the versions; print them."""
-    # By machine, so that tables of several stand beside each other in git.
-    stem = re.sub(r"[^a-z0-9]+", "-", machine().lower()).strip("-")
+    write(folder, machine(), lines, layers, page(lines, layers, scale))
+
+
+def write(folder: Path, title: str, lines: pd.DataFrame, layers: pd.DataFrame, text: str) -> None:
+    """Store two tables and their Markdown under names made from a title, and print the Markdown."""
+    # The title has the machine in it, so that tables of several stand beside each other in git.
+    stem = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
     folder.mkdir(parents=True, exist_ok=True)
-    text = page(lines, layers, scale)
     for name, content in ((f"{stem}.csv", lines.to_csv(index=False, float_format="%.5g")),
                           (f"{stem}-layers.csv", layers.to_csv(index=False, float_format="%.5g")),
                           (f"{stem}.md", text)):
