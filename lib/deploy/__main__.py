@@ -73,7 +73,7 @@ def quantise(options: argparse.Namespace) -> None:
     dataset = data.dataset(read_link(options.folder)["data"])
     int8.quantise(options.folder, dataset.train_images[:int8.CALIBRATION].numpy())
     say(int8.compare(options.folder, dataset, [0.0, 5.0, 10.0, 14.5, 20.0]).to_string(
-        index=False, float_format=lambda value: f"{value:.1f}"))
+        index=False, float_format=lambda value: f"{value:.2f}"))
 
 
 def edge(options: argparse.Namespace) -> None:

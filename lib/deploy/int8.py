@@ -9,8 +9,10 @@ import torch
 
 from lib import InputError, channel as channels, data
 from lib.deploy.graphs import add_graph
+from lib.device import timing
 from lib.device.client import read_link, session
 
+FLOAT, EIGHT_BITS = "device.onnx", "device-int8.onnx"
 CALIBRATION = 512  # training images whose activations set the ranges
 
 
@@ -38,10 +40,10 @@ def quantise(folder: Path, images: np.ndarray) -> Path:
             batch = next(self.batches, None)
             return None if batch is None else {"image": batch}
 
-    path, prepared = Path(folder) / "device-int8.onnx", Path(folder) / "device-prepared.onnx"
+    path, prepared = Path(folder) / EIGHT_BITS, Path(folder) / "device-prepared.onnx"
     logging.getLogger().setLevel(logging.ERROR)  # it advises what is done here already
     try:
-        quant_pre_process(Path(folder) / "device.onnx", prepared, skip_symbolic_shape=True)
+        quant_pre_process(Path(folder) / FLOAT, prepared, skip_symbolic_shape=True)
         # The convolutions alone: GDN's squares and the power constraint span too many orders of magnitude.
         quantize_static(prepared, path, Images(), quant_format=QuantFormat.QDQ, per_channel=True,
                         op_types_to_quantize=["Conv", "MaxPool", "Relu"], nodes_to_exclude=_normalisation(prepared),
@@ -77,14 +79,16 @@ def accuracy(folder: Path, sent: np.ndarray, labels: np.ndarray, snr_db: float, 
 
 
 def compare(folder: Path, dataset: data.Dataset, snrs_db: list[float], draws: int = 2) -> pd.DataFrame:
-    """Accuracy (%) over SNR of both device graphs under the same noise, and the bytes of each."""
-    if not (Path(folder) / "device-int8.onnx").exists():
-        raise InputError(f"{folder} has no device-int8.onnx: `python -m lib.deploy quantise {folder}` writes it.")
+    """Accuracy (%) over SNR of both device graphs under the same noise, p50 (ms) of one image, and the bytes of each."""
+    if not (Path(folder) / EIGHT_BITS).exists():
+        raise InputError(f"{folder} has no {EIGHT_BITS}: `python -m lib.deploy quantise {folder}` writes it.")
     images, labels = dataset.test_images.numpy(), dataset.test_labels.numpy()
+    runs = [session(Path(folder) / graph).run for graph in (FLOAT, EIGHT_BITS)]
+    seconds = timing.times([lambda run=run: run(None, {"image": images[:1]}) for run in runs])
     rows = []
-    for graph in ("device.onnx", "device-int8.onnx"):
+    for graph, of_one in zip((FLOAT, EIGHT_BITS), seconds, strict=True):
         sent = symbols(folder, graph, images)
-        rows.append({"graph": graph, "bytes": (Path(folder) / graph).stat().st_size} | {
+        rows.append({"graph": graph, "bytes": (Path(folder) / graph).stat().st_size, "p50_ms": 1e3 * np.median(of_one)} | {
             f"{snr_db:g} dB": 100 * np.mean([accuracy(folder, sent, labels, snr_db, draw) for draw in range(draws)])
             for snr_db in snrs_db})
     return pd.DataFrame(rows)

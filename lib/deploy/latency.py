@@ -20,7 +20,7 @@ import torch
 
 from lib import codec, data, pruning, study, vgg, weights
 from lib.batch import places
-from lib.deploy import graphs, stored
+from lib.deploy import graphs, int8, stored
 from lib.device import timing
 from lib.device.client import session
 from lib.geometry import filters_to_remove
@@ -42,7 +42,7 @@ def main(folder: Path = study.ROOT / "outputs" / "bench", pools: Iterable[int] =
         layers = pd.concat([by_layer(item["folder"], image).assign(pool=item["pool"], ratio=item["ratio"])
                             for item in made])
     version = importlib.metadata.version("onnxruntime")
-    head = (f"{bench.machine()}; one thread, one image; onnxruntime {version}, float32; {datetime.now(UTC):%Y-%m-%d}; "
+    head = (f"{bench.machine()}; one thread, one image; onnxruntime {version}, float32 and, where it says so, int8; {datetime.now(UTC):%Y-%m-%d}; "
             f"{timing.ROUNDS} rounds by turns of {timing.IMAGES} images after {timing.WARM_UP} of warm-up. *share*: of "
             f"the speed-up that the operations promise (aim {AIM}).")
     text = "\n".join([head, "", bench.markdown(rows.map(_short)), "", "Where the aim is missed, the slowest nodes:", "",
@@ -84,6 +84,7 @@ def export_all(network: vgg.VGG, dataset: data.Dataset, folder: Path, pools: Ite
             link = codec.link(pool, vgg.channels_at(narrow, pool), BANDWIDTH[pool], 14.5)
             place = Path(folder) / f"pool{pool}-r{ratio:.2f}"
             about = graphs.export(codec.Pipeline(narrow, pool, link), place)
+            int8.quantise(place, dataset.train_images[:int8.CALIBRATION].numpy())
             made.append({"pool": pool, "ratio": ratio, "folder": place, "macs": about["device_macs"],
                          "bandwidth": about["bandwidth"]})
     return made
@@ -91,11 +92,13 @@ def export_all(network: vgg.VGG, dataset: data.Dataset, folder: Path, pools: Ite
 
 def table(made: list[dict], image: np.ndarray, rounds: int = timing.ROUNDS,
           images: int = timing.IMAGES) -> pd.DataFrame:
-    """A row a split and ratio: p50 and p95 (ms), and the speed-up beside the ratio of operations."""
-    runs = [session(row["folder"] / "device.onnx").run for row in made]
+    """A row a split and ratio: p50 and p95 (ms), p50 in eight bits, and the speed-up beside the ratio of operations."""
+    # Both precisions of every graph take turns within a round, so that a slower minute slows all of them.
+    runs = [session(row["folder"] / graph).run for graph in (int8.FLOAT, int8.EIGHT_BITS) for row in made]
     seconds = timing.times([lambda run=run: run(None, {"image": image[None]}) for run in runs], rounds, images)
     frame = pd.DataFrame(made).drop(columns="folder")
-    frame["p50_ms"], frame["p95_ms"] = 1e3 * np.quantile(seconds, [0.5, 0.95], axis=1)
+    frame["p50_ms"], frame["p95_ms"] = 1e3 * np.quantile(seconds[:len(made)], [0.5, 0.95], axis=1)
+    frame["int8_p50_ms"] = 1e3 * np.median(seconds[len(made):], axis=1)
     whole = frame[frame.ratio == 0].set_index("pool")
     frame["fewer_macs"] = frame.pool.map(whole.macs) / frame.macs
     frame["faster"] = frame.pool.map(whole.p50_ms) / frame.p50_ms
@@ -108,18 +111,17 @@ def slowest(rows: pd.DataFrame, layers: pd.DataFrame, count: int = 3) -> pd.Data
     """Of each split and ratio that misses the aim, the nodes that take longest, beside the same node unpruned."""
     found = []
     for row in rows[rows.share < AIM].itertuples():
-        narrow, whole = (layers[(layers.pool == row.pool) & (layers.ratio == ratio)].reset_index(drop=True)
-                         for ratio in (row.ratio, 0.0))
-        # The graphs have the same nodes in the same order (only their widths differ), unless the runtime fused others.
-        found.append(narrow.assign(unpruned_ms=whole.ms if list(narrow.operation) == list(whole.operation) else np.nan,
-                                   share_of_time=narrow.ms / narrow.ms.sum()).nlargest(count, "ms"))
+        narrow, whole = (layers[(layers.pool == row.pool) & (layers.ratio == ratio)] for ratio in (row.ratio, 0.0))
+        # By name: the graphs have the same nodes, unless the runtime fuses others at other widths.
+        before = narrow.node.map(whole.drop_duplicates("node").set_index("node").ms)
+        found.append(narrow.assign(unpruned_ms=before, share_of_time=narrow.ms / narrow.ms.sum()).nlargest(count, "ms"))
     return pd.concat(found) if found else layers.head(0)
 
 
 def by_layer(folder: Path, image: np.ndarray, images: int = 100) -> pd.DataFrame:
     """Milliseconds of each node of a device graph, by onnxruntime's own profile: where a speed-up falls short."""
     with tempfile.TemporaryDirectory() as scratch:
-        run = session(Path(folder) / "device.onnx", profile=f"{scratch}/profile")
+        run = session(Path(folder) / int8.FLOAT, profile=f"{scratch}/profile")
         for _ in range(images):
             run.run(None, {"image": image[None]})
         events = json.loads(Path(run.end_profiling()).read_text())
