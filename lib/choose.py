@@ -10,7 +10,8 @@ import pandas as pd
 from lib import InputError
 from lib.results import baseline_accuracy
 
-MODEL = ["scheme", "variant", "pool", "ratio", "bandwidth", "level", "train_snr_db"]  # what tells two models apart
+MODEL = ["scheme", "variant", "pool", "ratio", "bandwidth", "picture_quality", "feature_bits", "reduced_channels",
+         "train_snr_db"]  # what tells two models apart
 LIMITS = {"device_macs": "max_macs", "symbols": "max_symbols", "drop": "max_drop"}
 LEAST = {"device_macs": 1, "symbols": 1, "drop": 0.01}  # what a miss is measured by where the limit is 0
 

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from lib import study
-from lib.batch import places
+from lib.batch import places, points
 from lib.evidence import fingerprint
 from lib.study import Run
 
@@ -22,7 +22,9 @@ COLUMNS = {  # of the table: unit and meaning
     "bandwidth": ("real symbols an image", "B, what the link was built for"),
     "seed": ("", "of the training and of the noise"),
     "variant": ("", "proposed, or what an ablation changes"),
-    "level": ("", "of another scheme: a file's quality, bits a feature (JALAD), reduced channels (BottleNet)"),
+    "picture_quality": ("", "of a JPEG or WebP file, 1 to 100"),
+    "feature_bits": ("bits a feature", "of JALAD and two-step pruning, before entropy coding"),
+    "reduced_channels": ("channels", "of BottleNet, behind its encoder"),
     "train_snr_db": ("dB", "SNR that the model was trained, or the code designed, for"),
     "snr_db": ("dB", "SNR of this row's evaluation, 10·log10(P/σ²) on real symbols"),
     "draw": ("", "number of the noise draw"),
@@ -32,7 +34,7 @@ COLUMNS = {  # of the table: unit and meaning
     "right_by_class": ("images", "right answers of each class, a list"),
     "right_clean": ("", "which test images were right without noise, by lib.evaluation.pack"),
     "right_at_snr": ("", "the same at train_snr_db, in the first noise draw"),
-    "accuracy_clean": ("share", "right answers on all test images without noise; of steps 1 and 2, without a channel"),
+    "accuracy_clean": ("share", "right answers of the run's model on all test images, without noise"),
     "accuracy_selecting_clean": ("share", "the same on the half that selects"),
     "accuracy_reporting_clean": ("share", "the same on the half that selects nothing"),
     "accuracy_at_snr": ("share", "right answers on all test images at train_snr_db, mean over draws"),
@@ -92,14 +94,10 @@ def load(profile: str, interactive: bool = False) -> pd.DataFrame:
 def _of_run(result: dict) -> dict:
     """What all rows of a run share."""
     origin = result["provenance"]
-    # Nested sections of the study (schedules) are no columns; the YAML has them.
-    parameters = {key: value for key, value in result["parameters"].items() if not isinstance(value, dict)}
-    # A run was trained at one SNR and is evaluated at many: two columns.
-    parameters["train_snr_db"] = parameters.pop("snr_db", None)
     right = {f"right_{name}": images for name, images in result.get("right", {}).items()}
-    return {"run": result["name"], "step": result["step"], "scheme": PROPOSED, **parameters, **result["metrics"],
-            **right, "hash": result["hash"], "seconds": origin["seconds"], "device": origin["device"],
-            "precision": origin.get("precision"), "commit": origin["commit"],
+    return {"run": result["name"], "step": result["step"], "scheme": PROPOSED, **points.columns(result["parameters"]),
+            **result["metrics"], **right, "hash": result["hash"], "seconds": origin["seconds"],
+            "device": origin["device"], "precision": origin.get("precision"), "commit": origin["commit"],
             "uncommitted_changes": origin.get("uncommitted_changes", False)}
 
 

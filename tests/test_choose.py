@@ -15,7 +15,7 @@ BASELINE = {"step": "pretrain", "scheme": results.PROPOSED, "accuracy_clean": 0.
 
 def row(macs, symbols, accuracy, **more):
     model = {"step": "end_to_end", "scheme": results.PROPOSED, "variant": "proposed", "pool": 2, "ratio": macs / 1e8,
-             "bandwidth": symbols, "level": None, "train_snr_db": 14.5, "snr_db": 14.5, "seed": 0, "draw": 0}
+             "bandwidth": symbols, "train_snr_db": 14.5, "snr_db": 14.5, "seed": 0, "draw": 0}
     return {**model, "device_macs": macs, "symbols": symbols, "accuracy": accuracy, **more}
 
 

@@ -74,6 +74,30 @@ def test_what_was_computed_by_hand_is_read_only_when_asked(root):
 
 # What the columns mean
 
+@pytest.mark.parametrize("scheme, level, column", [
+    ("jpeg", 80, "picture_quality"), ("webp", 50, "picture_quality"), ("jalad", 4, "feature_bits"),
+    ("two_step", 2, "feature_bits"), ("bottlenet", 64, "reduced_channels"), ("png", None, None)])
+def test_what_another_scheme_was_set_to_stands_under_a_name_of_its_own(root, scheme, level, column):
+    store(root, f"baselines/{scheme}", {}, study_name="interactive/desk", scheme=scheme, level=level, snr_db=14.5)
+    [row] = results.load("desk", interactive=True).to_dict("records")
+    settings = {name: row[name] for name in ("picture_quality", "feature_bits", "reduced_channels")}
+    given = {name: value for name, value in settings.items() if not pd.isna(value)}
+    assert given == ({column: level} if column else {})
+    assert "level" not in row
+
+
+def test_the_shipped_runs_of_other_schemes_lose_no_setting():
+    """A run's path has it, as `level80`."""
+    once = results.load("gpu").drop_duplicates("run")
+    column = {"JPEG": "picture_quality", "WebP": "picture_quality", "JALAD": "feature_bits",
+              "Two-step pruning": "feature_bits", "BottleNet": "reduced_channels"}
+    settings = once[["picture_quality", "feature_bits", "reduced_channels"]]
+    levels = once.run.str.extract(r"-level(\d+)")[0].astype(float)
+    assert levels.notna().sum() > 20 and (settings.notna().sum(axis=1) == levels.notna()).all()
+    for name, rows in once[levels.notna()].groupby("scheme"):
+        assert rows[column[name]].astype(float).equals(levels[rows.index])
+
+
 @pytest.mark.parametrize("profile", ["quick", "gpu"])
 def test_every_column_is_described_and_every_described_column_is_there(profile):
     described = results.describe()

@@ -1,6 +1,6 @@
 """The parameters of one run: where its network is split, how far it is pruned, what it sends over which channel."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -22,7 +22,9 @@ SCHEMES = {"png": (), "jpeg": ("level",), "webp": ("level",), "bottlenet": ("poo
            "bottlenet_plus": ("pool", "bandwidth"), "jalad": ("pool", "level"), "two_step": ("pool", "ratio", "level"),
            "deepjscc": ("bandwidth",), "separation": ("pool", "ratio", "bandwidth"),
            "label": ("pool", "ratio", "bandwidth")}
-LEVELS = {"jpeg": 100, "webp": 100, "jalad": 8, "two_step": 8}  # the greatest; BottleNet's is the split's channels
+# What `level` is for each scheme, as a column of the results, and the greatest; checks.py limits BottleNet's.
+LEVELS = {"jpeg": ("picture_quality", 100), "webp": ("picture_quality", 100), "jalad": ("feature_bits", 8),
+          "two_step": ("feature_bits", 8), "bottlenet": ("reduced_channels", float("inf"))}
 
 
 class Pretraining(Strict):
@@ -68,8 +70,8 @@ class Baseline(Strict):
         if unused := [name for name in given if name not in needed]:
             raise InputError(f"The scheme {self.scheme!r} takes no {' and no '.join(unused)}.")
         # Here and not when the run starts, which may be hours later.
-        if self.scheme in LEVELS and (self.level or 0) > LEVELS[self.scheme]:
-            raise InputError(f"The level of {self.scheme!r} is 1 to {LEVELS[self.scheme]}, not {self.level}.")
+        if self.scheme in LEVELS and (self.level or 0) > LEVELS[self.scheme][1]:
+            raise InputError(f"The level of {self.scheme!r} is 1 to {LEVELS[self.scheme][1]}, not {self.level}.")
         if self.scheme == "deepjscc" and (self.bandwidth or 0) % 64:
             raise InputError(f"DeepJSCC sends a positive multiple of 64 symbols, not {self.bandwidth}.")
         if self.scheme == "label" and (self.pool != 5 or (self.bandwidth or 0) < 2):
@@ -88,3 +90,13 @@ class OtherScheme(Baseline, Pretraining):
 # The parameters of a run, which tell it from others of its step.
 RUN_PARAMETERS: dict[str, type[Strict]] = {
     "pretrain": Pretraining, "prune": Pruning, "autoencoder": Model, "end_to_end": Model, "baselines": OtherScheme}
+
+
+def columns(parameters: dict[str, Any]) -> dict[str, Any]:
+    """A run's parameters under the names that they have in the table of results, where no name has two meanings."""
+    # Nested sections of the study (schedules) are no columns; the YAML has them.
+    named = {key: value for key, value in parameters.items() if not isinstance(value, dict) and key != "level"}
+    level = {LEVELS[parameters["scheme"]][0]: parameters["level"]} if parameters.get("level") else {}
+    # A run was trained at one SNR and is evaluated at many.
+    named["train_snr_db"] = named.pop("snr_db", None)
+    return {**named, **level}

@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 # The doors and the rooms around the science hand over, list, store and draw. What changes numbers stands in none of
 # them (tests/evidence/test_fingerprint.py), and a name that leads there is not followed.
 AROUND = ("lib.batch", "lib.evidence", "lib.execution", "lib.claims", "lib.report", "lib.pages", "lib.lessons",
-          "lib.deploy", "lib.device", "lib.opponent", "lib.ladder", "lib.job", "lib.study", "lib.choose", "lib.run",
-          "lib.results", "lib.workers", "lib.__main__")
+          "lib.reading", "lib.deploy", "lib.device", "lib.opponent", "lib.ladder", "lib.job", "lib.study", "lib.choose",
+          "lib.run", "lib.results", "lib.workers", "lib.__main__")
 # What a notebook's `job` does to its numbers.
 STAGE = (("lib.stage", "Stage"), ("lib.weights", "files"), ("lib.weights", "load"))
 # A call as a statement, for its effect, is hashed unless it can have none on numbers.

@@ -15,6 +15,8 @@ from lib.study import Study
 
 PARTS = {"time (ms)": ("device", "air", "edge"), "energy of the device (mJ)": ("computing", "radio")}
 SHOWN = 12  # models in a picture, the most accurate
+# What a scheme can be set to, in words.
+SETTINGS = {"picture_quality": "quality {:g}", "feature_bits": "{:g} bits", "reduced_channels": "{:g} channels"}
 
 
 @dataclass(frozen=True)
@@ -81,14 +83,17 @@ def measured_rate(settings: Study, pool: int = 2, repeats: int = 15) -> float:
 
 def readable(models: pd.DataFrame) -> pd.DataFrame:
     """The table of `choose.choose` in percent, points and millions; empty where nothing applies."""
+    # One column of words for three that are empty for most schemes.
+    setting = models[list(SETTINGS)].apply(lambda row: ", ".join(
+        words.format(value) for words, value in zip(SETTINGS.values(), row, strict=True) if pd.notna(value)), axis=1)
     shown = pd.DataFrame({
-        "scheme": models.scheme, "pool": models.pool, "ratio": models.ratio, "level": models.level,
+        "scheme": models.scheme, "setting": setting, "pool": models.pool, "ratio": models.ratio,
         "trained at (dB)": models.train_snr_db, "variant": models.variant, "symbols": models.symbols,
         "device operations (10⁶)": models.device_macs / 1e6, "accuracy (%)": 100 * models.accuracy,
         "below baseline (points)": 100 * models["drop"], "seeds": models.seeds})
     digits = {"device operations (10⁶)": ".2f", "accuracy (%)": ".1f", "below baseline (points)": ".1f",
               "symbols": ",.0f"}
-    for column in shown.columns.drop(["scheme", "variant", "seeds"]):
+    for column in shown.columns.drop(["scheme", "setting", "variant", "seeds"]):
         form = f"{{:{digits.get(column, 'g')}}}"
         shown[column] = ["" if pd.isna(value) else form.format(value) for value in shown[column]]
     return shown.fillna({"variant": ""})

@@ -38,7 +38,7 @@ def stored(settings: Study, stem: str) -> None:
     if path.exists():
         display(Image(path.read_bytes(), width=760))
     else:
-        print(f"{stem} has not been drawn at the profile {settings.name}")
+        print(f"{stem} has not been drawn; ./run_all.sh report {settings.source} draws it from what is measured")
 
 
 def pictures(images: torch.Tensor, titles: list[str]) -> Figure:

@@ -47,6 +47,6 @@ def save(figure: Figure, settings: Study, stem: str, data: pd.DataFrame) -> None
 
 def nothing_to_draw(settings: Study, stem: str, message: str | None = None) -> None:
     """Say so, and delete the figure of what was measured before: it would pass for today's."""
-    print(message or f"{stem}: not measured yet at the profile {settings.name}")
+    print(message or f"{stem}: not measured yet; ./run_all.sh {settings.source} --only {stem} computes it")
     for ending in ("png", "svg", "csv"):
         (folder(settings) / f"{stem}.{ending}").unlink(missing_ok=True)

@@ -60,18 +60,29 @@ class Lab:
             assert self.run(cell) is None, cell
 
 
-@pytest.fixture
-def lab(empty, monkeypatch):
-    """A lab in an empty project, whose pretrained net has been computed by hand."""
+def opened(root, monkeypatch):
+    """A lab in a project, and its end."""
     plt.switch_backend("Agg")
-    monkeypatch.chdir(empty / "notebooks")
+    monkeypatch.chdir(root / "notebooks")
     monkeypatch.setattr(sys, "path", list(sys.path))
-    change_study(empty, "filters_per_step: 8", "filters_per_step: 2")
     lab = Lab()
     yield lab
     lab.shell.restore_sys_module_state()
     Shell.clear_instance()
     by_hand.Session.registered = None
+
+
+@pytest.fixture
+def lab(empty, monkeypatch):
+    """A lab in an empty project, whose pretrained net has been computed by hand."""
+    change_study(empty, "filters_per_step: 8", "filters_per_step: 2")
+    yield from opened(empty, monkeypatch)
+
+
+@pytest.fixture
+def lab_beside(workspace, monkeypatch):
+    """A lab in a project whose study is computed."""
+    yield from opened(workspace, monkeypatch)
 
 
 def stored(name):
@@ -311,3 +322,23 @@ def test_threads_wait_alike_in_a_notebook_and_in_a_batch():
                           env=environment)
     from lib.execution import processes
     assert done.stdout.split() == ["False", "1000"] and processes.ENVIRONMENT["GOMP_SPINCOUNT"] == lib.SPINCOUNT
+
+
+# Beside a study
+
+def test_what_was_computed_by_hand_stands_beside_the_study_in_one_figure_and_one_table(lab_beside):
+    lab = lab_beside
+    lab.open("04_end_to_end", **{**POINT, "bandwidth": 128})
+    lab.run_all()
+    ours = stored("end_to_end/pool2-r0.50-b128-snr14.5-s0")["evaluation"]
+    lab.open("12_figure5", by_hand=True)
+    lab.run_all()
+    axis, names = lab.shell.user_ns["axis"], ["B = 64, 14.5 dB", "B = 128, 14.5 dB, by hand"]
+    assert [text.get_text() for text in axis.get_legend().texts][:2] == names
+    for line, evaluation in zip(axis.lines[:2], (result(MODEL)["evaluation"], ours), strict=True):
+        for snr_db, height in zip(line.get_xdata(), line.get_ydata(), strict=True):
+            draws = [row["accuracy"] for row in evaluation if row["snr_db"] == snr_db]
+            assert height == pytest.approx(100 * sum(draws) / len(draws))
+    assert lab.run(lab.cell("over_snr.beside(")) is None
+    shown = json.dumps(lab.shell.outputs)
+    assert all(name in shown for name in names)

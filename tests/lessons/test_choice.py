@@ -19,8 +19,8 @@ def settings():
 @pytest.fixture
 def models():
     ours = {"scheme": "JSCC + pruning", "variant": "proposed", "pool": 2.0, "ratio": 0.5, "bandwidth": 200.0,
-            "level": None, "train_snr_db": 14.5, "device_macs": 3e6, "symbols": 200.0, "accuracy": 0.65, "drop": 0.0123,
-            "seeds": 3}
+            **dict.fromkeys(choice.SETTINGS), "train_snr_db": 14.5, "device_macs": 3e6, "symbols": 200.0,
+            "accuracy": 0.65, "drop": 0.0123, "seeds": 3}
     png = {**ours, "scheme": "PNG", "variant": None, "pool": None, "ratio": None, "bandwidth": None,
            "device_macs": 0.0, "symbols": 8000.0}
     return pd.DataFrame([ours, png])
@@ -50,7 +50,9 @@ def test_this_machine_has_a_rate(settings):
 
 
 def test_the_table_is_in_percent_and_millions_and_empty_where_nothing_applies(models):
+    models.loc[1, ["scheme", "picture_quality"]] = "JPEG", 80
     ours, png = choice.readable(models).to_dict("records")
+    assert (ours["setting"], png["setting"]) == ("", "quality 80")
     assert (ours["accuracy (%)"], ours["below baseline (points)"]) == ("65.0", "1.2")
     assert (ours["device operations (10⁶)"], png["symbols"], png["pool"], png["variant"]) == ("3.00", "8,000", "", "")
 
