@@ -1,5 +1,8 @@
 """Figures 4 and 5 in numbers, and the models that were computed by hand beside them."""
 
+from collections.abc import Sequence
+
+import numpy as np
 import pandas as pd
 
 from lib import results
@@ -46,3 +49,16 @@ def beside(table: pd.DataFrame, column: str, train_snr_db: float, **point: float
     models = models.assign(label=labels, reading="fixed")
     # As many curves as there are markers; those by hand come last, and stay.
     return models[models.label.isin(models.label.unique()[-len(MARKERS):])]
+
+
+def at_equal_energy(accuracy: pd.DataFrame, bandwidths: Sequence[float]) -> pd.DataFrame:
+    """`curves` of these bandwidths, each moved so that a column has the energy an image that the widest has at its SNR.
+
+    With one power a symbol, B symbols have the energy of the widest at an SNR that is 10·log10(B_max / B) dB higher.
+    Interpolated over the SNR; NaN beyond the measured ones.
+    """
+    snrs_db, moved = accuracy.columns.to_numpy(dtype=float), accuracy.copy()
+    for (curve, row), bandwidth in zip(accuracy.iterrows(), bandwidths, strict=True):
+        higher = snrs_db + 10 * np.log10(max(bandwidths) / bandwidth)
+        moved.loc[curve] = np.interp(higher, snrs_db, row.to_numpy(dtype=float), right=np.nan)
+    return moved

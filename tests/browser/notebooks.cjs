@@ -68,8 +68,43 @@ async function runAll(context, name) {
   check(`${name} runs to its end`, found.length === 0, found.map(error => error.evalue).join("; "));
   const pictures = (await outputs(page)).filter(output => output.data?.["image/png"]).length;
   check(`${name} shows pictures`, pictures > 0, pictures);
-  await page.screenshot({path: `${folder}/${name}.png`});
+  await look(page, name);
   return page;
+}
+
+// From the first cell to the last, a picture each screen: what is wider than its place, and what was seen.
+async function look(page, name) {
+  const wide = new Set();
+  await page.evaluate(() => document.querySelector(".jp-WindowedPanel-outer").scrollTo(0, 0));
+  for (let screen = 0; screen < 40; screen += 1) {
+    await page.waitForTimeout(400);
+    for (const text of await page.evaluate(() => [...document.querySelectorAll(
+      ".jp-OutputArea-output, .jp-RenderedHTMLCommon")].filter(one => one.scrollWidth > one.clientWidth + 2)
+      .map(one => `${one.textContent.trim().slice(0, 40)} (${one.scrollWidth - one.clientWidth} px)`))) wide.add(text);
+    await page.screenshot({path: `${folder}/${name}-${String(screen).padStart(2, "0")}.png`});
+    const more = await page.evaluate(() => {
+      const panel = document.querySelector(".jp-WindowedPanel-outer"), before = panel.scrollTop;
+      panel.scrollBy(0, panel.clientHeight - 60);
+      return panel.scrollTop > before + 1;
+    });
+    if (!more) break;
+  }
+  check(`${name}: nothing is wider than the page`, wide.size === 0, [...wide].join("; "));
+}
+
+// A profile that ships no results: each page says what fills it.
+async function withoutResults(context) {
+  for (const name of books.filter(book => /^(1|2|30)/.test(book) && (!asked.length || asked.includes(book)))) {
+    const page = await opened(context, changed(name, {study: '"desk"'}, `lab-empty-${name}`));
+    await command(page, "notebook:run-all-cells");
+    await idle(page);
+    const found = await errors(page), traces = found.filter(error => error.traceback.length > 1);
+    const text = await said(page) + found.map(error => error.evalue).join(" ");
+    check(`${name} without results names the command that fills it`, text.includes("./run_all.sh") && !traces.length,
+      text.match(/[^.;]*\.\/run_all\.sh[^.;\n]*/)?.[0].trim() ?? text.slice(0, 200));
+    await page.screenshot({path: `${folder}/empty-${name}.png`});
+    await page.close();
+  }
 }
 
 async function badParameter(context) {
@@ -163,6 +198,7 @@ async function answers() {
     await badParameter(context);
     await interrupted(context);
     await outOfOrder(context);
+    await withoutResults(context);
     for (const name of asked.length ? asked : books) {
       const page = await runAll(context, name);
       if (/^3[01]_/.test(name)) await moved(page, name);

@@ -1,5 +1,7 @@
 """What the lessons on the figures read: numbers by hand from tables that are known."""
 
+import math
+
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
@@ -120,6 +122,14 @@ def test_a_fall_is_in_points_and_as_a_share_of_the_start_to_the_nearest_snr():
 def test_nothing_falls_where_nothing_is_measured():
     nothing = over_snr.curves(POINTS[:0], "ratio")
     assert nothing.empty and over_snr.falls(nothing, 0.0).empty
+
+
+def test_at_equal_energy_half_the_symbols_are_read_3_db_higher():
+    accuracy = pd.DataFrame([[10.0, 20.0, 30.0]] * 2, index=["B = 256", "B = 512"], columns=[0.0, 10.0, 20.0])
+    half, whole = over_snr.at_equal_energy(accuracy, [256, 512]).to_numpy()
+    assert whole.tolist() == [10, 20, 30]  # the widest stays
+    assert half[:2].tolist() == pytest.approx([10 + 10 * math.log10(2), 20 + 10 * math.log10(2)])
+    assert math.isnan(half[2])  # 23 dB was not measured
 
 
 # Figure 3
