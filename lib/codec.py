@@ -92,11 +92,16 @@ class Decoder(nn.Sequential):
 
 
 class Link(nn.Module):
-    """Encoder, power constraint, channel, decoder: [N, channels, H, W] to its reconstruction of that shape."""
+    """Encoder, power constraint, channel, decoder: [N, channels, H, W] to its reconstruction of that shape.
 
-    def __init__(self, encoder: nn.Module, decoder: nn.Module, snr_db: float):
+    The channel is AWGN, where no other is given.
+    """
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, snr_db: float, channel: nn.Module | None = None):
         super().__init__()
-        self.encoder, self.channel, self.decoder = encoder, AWGN(snr_db), decoder
+        self.encoder = encoder
+        self.channel = AWGN(snr_db) if channel is None else channel
+        self.decoder = decoder
 
     def encode(self, features: torch.Tensor) -> torch.Tensor:
         """The channel input [N, symbol_channels, h, w], of unit mean power an image."""
@@ -106,11 +111,13 @@ class Link(nn.Module):
         return self.decoder(self.channel(self.encode(features)))
 
 
-def link(pool: int, channels: int, bandwidth: int, snr_db: float, gdn: bool = True) -> Link:
-    """The autoencoder for a split whose feature map has `channels` channels."""
+def link(pool: int, channels: int, bandwidth: int, snr_db: float, gdn: bool = True,
+         channel: nn.Module | None = None) -> Link:
+    """The autoencoder for a split whose feature map has `channels` channels, over AWGN or a given channel."""
     # After pooling 5 the map is 1×1: there is nothing to halve.
     latent, stride = symbol_channels(pool, bandwidth), 1 if pool == 5 else 2
-    return Link(Encoder(channels, latent, stride, gdn), Decoder(latent, channels, stride, gdn), snr_db)
+    return Link(Encoder(channels, latent, stride, gdn), Decoder(latent, channels, stride, gdn), snr_db,
+                channel)
 
 
 class Pipeline(nn.Module):

@@ -189,7 +189,7 @@ def describe(settings: study.Study, step: str, parameters: study.Point) -> tuple
         # Any bandwidth does, such as the smallest.
         extra = [{"bandwidth": geometry.SYMBOLS_PER_CHANNEL[point["pool"]], **point}]
     listed = {run.name: run for run in study.runs(settings, extra, others)}
-    name = study.name(step, **parameters)
+    name = study.name(step, **parameters) + settings.channel.ending(step)
     if name not in listed:
         raise InputError(f"The study {settings.name} has no run {name}.")
     # All of them: a chain is refused as a whole, wherever a stop removes nothing.

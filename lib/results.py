@@ -7,6 +7,7 @@ import pandas as pd
 
 from lib import study
 from lib.batch import places, points
+from lib.channels.parameters import sent_over
 from lib.evidence import fingerprint
 from lib.study import Run
 
@@ -22,6 +23,8 @@ COLUMNS = {  # of the table: unit and meaning
     "bandwidth": ("real symbols an image", "B, what the link was built for"),
     "seed": ("", "of the training and of the noise"),
     "variant": ("", "proposed, or what an ablation changes"),
+    "channel": ("", "what a model's symbols are evaluated over; awgn, where the study says nothing"),
+    "trained_on": ("", "the channel that it was trained on"),
     "picture_quality": ("", "of a JPEG or WebP file, 1 to 100"),
     "feature_bits": ("bits a feature", "of JALAD and two-step pruning, before entropy coding"),
     "reduced_channels": ("channels", "of BottleNet, behind its encoder"),
@@ -96,7 +99,7 @@ def _of_run(result: dict) -> dict:
     origin = result["provenance"]
     right = {f"right_{name}": images for name, images in result.get("right", {}).items()}
     return {"run": result["name"], "step": result["step"], "scheme": PROPOSED, **points.columns(result["parameters"]),
-            **result["metrics"], **right, "hash": result["hash"], "seconds": origin["seconds"],
+            **sent_over(result["parameters"]), **result["metrics"], **right, "hash": result["hash"], "seconds": origin["seconds"],
             "device": origin["device"], "precision": origin.get("precision"), "commit": origin["commit"],
             "uncommitted_changes": origin.get("uncommitted_changes", False)}
 

@@ -63,6 +63,7 @@ def check_point(settings: Study, parameters: Mapping[str, Any]) -> None:
     # Other schemes have bandwidths of their own, below.
     if point["bandwidth"] is not None and point["scheme"] is None:
         geometry.symbol_channels(pool, point["bandwidth"])
+    settings.channel.check(point["bandwidth"], point["scheme"])
     # Of the unpruned network: other schemes start from that.
     if pool is not None:
         channels = geometry.widths(settings.network.width)[sum(geometry.BLOCKS[:pool]) - 1]

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_
 
 from lib import InputError
 from lib.batch.points import SNR, VARIANTS, Bandwidth, Baseline, Pool, Ratio, Seed, Variant
+from lib.channels.parameters import StudyChannel
 from lib.recipe import parameters as recipe
 from lib.schedule import MOST, Schedule, Strict
 
@@ -163,6 +164,7 @@ class Study(Strict):
     name: Name
     about: str
     data: Data
+    channel: StudyChannel = StudyChannel()
     network: Network
     seeds: list[Seed] = Field(min_length=1)
     threads: Threads

@@ -75,7 +75,8 @@ class _Listing:
     def add(self, step: str, figure: str, upstream: Iterable[str] = (), **parameters: Any) -> str:
         """List a run, if it is new, and note the figure on it and on all upstream of it; returns its name."""
         # Upstream runs are added before, so that the list is in dependency order by itself.
-        run = Run(name(step, **parameters), NOTEBOOKS[step], parameters, list(upstream))
+        run = Run(name(step, **parameters) + self.settings.channel.ending(step), NOTEBOOKS[step], parameters,
+                  list(upstream))
         # Where the run comes first it stays: the order of the list is that of its worth.
         if self.runs.setdefault(run.name, run).parameters != parameters:
             raise InputError(f"Two runs would have the name {run.name}: numbers in it have six digits at most.")
@@ -226,7 +227,8 @@ def resolved(settings: Study, run: Run, defaults: bool = True) -> dict[str, Any]
     default, changes no run's origin.
     """
     values = settings_for(settings, run.parameters).model_dump(mode="json", exclude_defaults=not defaults)
-    sections = ["network", "evaluation", "precision", run.step]  # each step has a section of its name
+    # Each step has a section of its name, and the channel counts where the name says it.
+    sections = ["network", "evaluation", "precision", run.step, *["channel"] * bool(settings.channel.ending(run.step))]
     if run.step in ("pretrain", "prune", "autoencoder"):  # these evaluate over no list of SNRs
         values["evaluation"] = {"curve_images": settings.evaluation.curve_images}
     else:

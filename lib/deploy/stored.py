@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from lib import codec, vgg, weights
+from lib import channel, codec, vgg, weights
 from lib.batch import places
+from lib.channels.parameters import StudyChannel
 
 
 def network(state: weights.State, result: dict[str, Any]) -> vgg.VGG:
@@ -25,6 +26,7 @@ def pipeline(folder: Path) -> tuple[codec.Pipeline, dict[str, Any]]:
     state, result = weights.load(folder), places.read_result(folder)
     chosen, rebuilt = result["parameters"], network(state, result)
     link = codec.link(chosen["pool"], vgg.channels_at(rebuilt, chosen["pool"]), chosen["bandwidth"], chosen["snr_db"],
-                      gdn=any(name.endswith("beta_root") for name in state))
+                      gdn=any(name.endswith("beta_root") for name in state),
+                      channel=channel.build(StudyChannel(**chosen.get("channel", {})), chosen["snr_db"]))
     link.load_state_dict(weights.part(state, "link"))
     return codec.Pipeline(rebuilt, chosen["pool"], link).eval(), result

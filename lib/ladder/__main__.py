@@ -1,6 +1,7 @@
 """Climb the ladder of a study: compute the rungs that are not stored yet (docs/best.md tells what came of it).
 
     python -m lib.ladder best [RUNG …]
+    python -m lib.ladder channels [RUNG or ENTRY …]     a rung over several channels, too (docs/channels.md)
 
 A rung is stored as outputs/STUDY/ladder/RUNG.json; one whose parameters have changed since is computed again. Features
 are stored beside them and not committed: with them a rung takes minutes.
@@ -18,8 +19,9 @@ from lib import InputError, evaluation, flops, study, vgg, weights
 from lib.batch import places
 from lib.evidence import provenance
 from lib.execution import processes
-from lib.ladder import records
+from lib.ladder import over, records
 from lib.recipe import stored, training
+from lib.recipe.parameters import Rung
 from lib.stage import Stage
 
 POOL = 5
@@ -71,19 +73,24 @@ class Climb:
     def device_macs(self) -> int:
         return flops.count_macs(self.device, (3, 32, 32))
 
-    def rung(self, name: str) -> None:
-        """Train one rung, measure it and store it."""
-        rung, began = self.ladder.rungs[name], time.monotonic()
-        print(f"{name}: {rung.about}", flush=True)
+    def training_set(self, rung: Rung) -> tuple[torch.Tensor, torch.Tensor, dict[str, float]]:
+        """Features and targets of a rung's views, and how often the network is right on each of them."""
         features = [self.features(view) for view in rung.views]
         labels = [self.stage.data.train_labels[::self.ladder.views[view].every] for view in rung.views]
         targets = [training.teacher_targets(self.classifier, *part) for part in zip(features, labels, strict=True)]
         right = {view: (target[:, 1:].argmax(1) == target[:, 0]).float().mean().item()
                  for view, target in zip(rung.views, targets, strict=True)}
+        return torch.cat(features), torch.cat(targets), right
+
+    def rung(self, name: str) -> None:
+        """Train one rung, measure it and store it."""
+        rung, began = self.ladder.rungs[name], time.monotonic()
+        print(f"{name}: {rung.about}", flush=True)
+        features, targets, right = self.training_set(rung)
         bandwidth, snr_db = records.point(self.settings, name)
         # float32 throughout: these are small layers, and their inputs were rounded already.
-        model, curve = training.train(rung, self.classifier, torch.cat(features), torch.cat(targets),
-                                      bandwidth=bandwidth, snr_db=snr_db, seed=self.ladder.seed)
+        model, curve = training.train(rung, self.classifier, features, targets, bandwidth=bandwidth, snr_db=snr_db,
+                                      seed=self.ladder.seed)
         snrs_db = sorted({*self.settings.evaluation.snr_db, snr_db})
         points = training.accuracy(model, self.test_features, self.stage.data.test_labels, snrs_db,
                                    self.settings.evaluation.draws, self.ladder.batch_size)
@@ -108,15 +115,21 @@ def main(arguments: list[str]) -> int:
         raise InputError("usage: python -m lib.ladder STUDY [RUNG …]")
     settings = study.load(arguments[0])
     ladder = records.ladder(settings)
-    if unknown := set(arguments[1:]) - set(ladder.rungs):
+    known = [*ladder.rungs, *ladder.over, *[records.SEPARATION] * bool(ladder.over)]
+    if unknown := set(arguments[1:]) - set(known):
         raise InputError(f"The ladder of {settings.name} has no rung {min(unknown)}.")
-    asked = [name for name in ladder.rungs if name in arguments[1:] or not arguments[1:]]
+    asked = [name for name in known if name in arguments[1:] or not arguments[1:]]
     todo = [name for name in asked if records.read(settings, name) is None]
     if todo:
         climb = Climb(settings)
         climb.bounds()
         for name in todo:
-            climb.rung(name)
+            if name == records.SEPARATION:
+                over.separation(climb)
+            elif name in ladder.over:
+                over.measure(climb, name)
+            else:
+                climb.rung(name)
     return 0
 
 

@@ -12,6 +12,7 @@ from lib.recipe.parameters import Ladder
 from lib.study import Study
 
 CLEAN = "clean"  # the network itself, without a link
+SEPARATION = "separation"  # its features as so many bits
 
 
 def ladder(settings: Study) -> Ladder:
@@ -36,9 +37,17 @@ def parameters(settings: Study, name: str, defaults: bool = True) -> dict[str, A
 
     Without `defaults`, only those that differ from the schema's.
     """
-    whole = ladder(settings).model_dump(mode="json", exclude={"rungs", "views"}, exclude_defaults=not defaults)
-    if name == CLEAN:
+    whole = ladder(settings).model_dump(mode="json", exclude={"rungs", "views", "over", "snrs_db"},
+                                           exclude_defaults=not defaults)
+    if name in (CLEAN, SEPARATION):
         return whole
+    if name in (over := ladder(settings).over):
+        entry = over[name]
+        values = entry.model_dump(mode="json", exclude={"about", "expect"}, exclude_defaults=not defaults)
+        tried = {other: over[other].channel.model_dump(mode="json") for other in entry.also_over}
+        return {**parameters(settings, entry.rung, defaults), **values, "also_over": tried,
+                "snrs_db": entry.snrs_db or ladder(settings).snrs_db, "evaluated": settings.evaluation.snr_db,
+                "draws": settings.evaluation.draws}
     rung = ladder(settings).rungs[name]
     values = rung.model_dump(mode="json", exclude={"about", "expect"}, exclude_defaults=not defaults)
     views = {view: ladder(settings).views[view].model_dump(mode="json") for view in rung.views}

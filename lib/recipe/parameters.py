@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from lib import InputError
+from lib.channels.parameters import Channel
 from lib.schedule import Schedule, Strict
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -52,6 +53,26 @@ class Rung(Strict):
         return self
 
 
+class Symbols(Strict):
+    """A discrete constellation in the place of free symbols."""
+
+    order: Literal[16, 64]
+    learned: bool = False
+
+
+class Over(Strict):
+    """Models of a rung sent over a channel: one for each SNR of training and each seed."""
+
+    about: str
+    expect: str
+    rung: Name  # how they are trained
+    channel: Channel = Channel()
+    symbols: Symbols | None = None
+    also_over: list[Name] = []  # entries over whose channels the same models are tried too
+    snrs_db: list[float] = []  # of training, where they are not the ladder's
+    seeds: list[Annotated[int, Field(ge=0)]] = []
+
+
 class Ladder(Strict):
     """The rungs, lowest first, at one point of the unpruned network after pooling 5."""
 
@@ -61,10 +82,26 @@ class Ladder(Strict):
     batch_size: int = Field(1000, ge=1)  # of the evaluation
     views: dict[Name, View]
     rungs: dict[Name, Rung]
+    snrs_db: list[float] = []  # of training, for `over`
+    over: dict[Name, Over] = {}
 
     @model_validator(mode="after")
     def rungs_use_views_that_there_are(self) -> Self:
         for name, rung in self.rungs.items():
             if missing := [view for view in rung.views if view not in self.views] or (not rung.views and ["none"]):
                 raise InputError(f"rungs.{name}: views: there is no view {missing[0]!r}.")
+        return self
+
+    @model_validator(mode="after")
+    def what_goes_over_channels_can_be_had(self) -> Self:
+        for name, entry in self.over.items():
+            if entry.rung not in self.rungs or name in self.rungs:
+                raise InputError(f"over.{name}: its rung must be one of the ladder's, and its own name none of them.")
+            if self.rungs[entry.rung].snr_range:
+                raise InputError(f"over.{name}: the rung {entry.rung} draws its own noise, and takes no channel.")
+            if unknown := set(entry.also_over) - set(self.over):
+                raise InputError(f"over.{name}: also_over: there is no {min(unknown)!r}.")
+            if not entry.snrs_db and not self.snrs_db:
+                raise InputError(f"over.{name}: there is no SNR to train at.")
+            entry.channel.check(self.rungs[entry.rung].bandwidth or self.bandwidth)
         return self

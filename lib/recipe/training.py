@@ -59,12 +59,18 @@ def teacher_targets(classifier: nn.Module, features: torch.Tensor, labels: torch
 
 
 def train(rung: Rung, classifier: nn.Module, features: torch.Tensor, targets: torch.Tensor, *, bandwidth: int,
-          snr_db: float, seed: int, engine: Engine = CPU, report: Callable = print) -> tuple[OnFeatures, pd.DataFrame]:
-    """(the trained model, its learning curve) for stored features [N, C, 1, 1] and targets of `teacher_targets`."""
+          snr_db: float, seed: int, channel: nn.Module | None = None, engine: Engine = CPU,
+          report: Callable = print) -> tuple[OnFeatures, pd.DataFrame]:
+    """(the trained model, its learning curve) for stored features [N, C, 1, 1] and targets of `teacher_targets`.
+
+    It is sent over `channel`, or else over AWGN.
+    """
     torch.manual_seed(seed)
     classes = targets.shape[1] - 1
     link, edge = codecs.build(rung.start, classifier, features.shape[1], classes, bandwidth, snr_db,
                               rung.snr_range, targets if rung.neighbours else None)
+    if channel is not None:
+        link.channel = channel
     model = OnFeatures(link, edge)
     edge.requires_grad_(rung.train_edge)
     if rung.loss == "features":

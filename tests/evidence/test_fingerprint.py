@@ -95,7 +95,7 @@ def test_a_cell_that_changes_what_is_trained_changes_its_notebooks_hash_alone(tr
 
 def test_moving_and_renaming_a_definition_leaves_every_hash(tree):
     before = tree.hashes()
-    file = tree.root / "lib" / "channel.py"
+    file = tree.root / "lib" / "channels" / "awgn.py"
     text = file.read_text()
     start = text.index("class AWGN")
     end = text.index("\n\n\n", start)
@@ -105,8 +105,12 @@ def test_moving_and_renaming_a_definition_leaves_every_hash(tree):
     tree.edit("lib/codec.py", "from lib.channel import AWGN, normalize_power",
               "from lib.channel import normalize_power\nfrom lib.noise import Noisy")
     tree.edit("lib/schemes/label.py", "from lib.channel import AWGN", "from lib.noise import Noisy")
-    for user in ("lib/codec.py", "lib/schemes/label.py"):
+    tree.edit("lib/channels/build.py", "from lib.channels.awgn import AWGN", "from lib.noise import Noisy")
+    tree.edit("lib/channels/losses.py", "from lib.channels.awgn import AWGN, normalize_power",
+              "from lib.channels.awgn import normalize_power\nfrom lib.noise import Noisy")
+    for user in ("lib/codec.py", "lib/schemes/label.py", "lib/channels/build.py"):
         tree.edit(user, "AWGN(snr_db)", "Noisy(snr_db)")
+    tree.edit("lib/channels/losses.py", "AWGN(self.snr_db)", "Noisy(self.snr_db)")
     assert tree.hashes() == before
 
 

@@ -147,7 +147,7 @@ def test_where_papermill_is_missing_one_sentence_says_so(monkeypatch):
 
 def test_no_run_starts_once_lib_has_been_edited(empty, monkeypatch):
     monkeypatch.setattr(processes, "VERSION", processes.version())
-    edit(empty, "lib/channel.py", "def capacity", "# a comment\ndef capacity")
+    edit(empty, "lib/channels/awgn.py", "def capacity", "# a comment\ndef capacity")
     with pytest.raises(InputError, match="lib has been edited since this command began"):
         workers.work(study.load("tiny"), study.runs(study.load("tiny")), jobs=2)
 
@@ -156,7 +156,7 @@ def test_no_run_starts_once_lib_has_been_edited(empty, monkeypatch):
 def test_the_runs_under_way_when_lib_is_edited_end_well(empty, module):
     with begin(empty, module, "tiny") as process:
         wait_for((folder(PRETRAIN) / "checkpoint.pt").exists)
-        edit(empty, "lib/channel.py", "def capacity", "# a comment\ndef capacity")
+        edit(empty, "lib/channels/awgn.py", "def capacity", "# a comment\ndef capacity")
         errors = process.communicate()[1]
     assert process.returncode in (1, 2) and errors.count("lib has been edited") == 1
     assert places.finished(folder(PRETRAIN)) and not places.finished(folder(MODEL))
