@@ -1,1 +1,1 @@
-"""The channels that symbols are sent over, what they carry at best, and constellations (all offered by `lib.channel`)."""
+"""What symbols are sent over: channels, what they carry at best, constellations. `lib.channel` offers all of it."""
