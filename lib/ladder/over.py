@@ -74,9 +74,7 @@ def separation(climb: Any) -> None:
     """Store what the features are worth as bits: for each design SNR, of the codes that fit B symbols at its capacity,
     the one with which the classifier is right most often on training images, and its accuracy on test images.
     """
-    images = climb.stage.data
-    known = climb.features("plain").float()[torch.linspace(0, len(images.train_labels) - 1, LEARNING).long()]
-    labels = images.train_labels[torch.linspace(0, len(images.train_labels) - 1, LEARNING).long()]
+    images, (known, labels) = climb.stage.data, learning_set(climb)
     tried = torch.linspace(0, LEARNING - 1, TRIED).long()
     test, rows = climb.test_features.float(), []
 
@@ -92,6 +90,13 @@ def separation(climb: Any) -> None:
                          "accuracy": right(best, test, images.test_labels)})
     records.store(climb.settings, records.SEPARATION, {"points": rows, "origin": provenance.origin(),
                                                "device": provenance.device()})
+
+
+def learning_set(climb: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """(features, labels) of the training images that digital codes are learnt from."""
+    labels = climb.stage.data.train_labels
+    chosen = torch.linspace(0, len(labels) - 1, LEARNING).long()
+    return climb.features("plain")[chosen].float(), labels[chosen]
 
 
 def table(settings: Study) -> pd.DataFrame:
