@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from lib import InputError, results, study
-from lib.batch import checks, estimate, places
+from lib.batch import checks, places
 from lib.evidence import manifest, provenance
-from lib.execution import machine, processes, workflow
+from lib.execution import estimate, machine, processes, workflow
 
 FLAGS = ("jobs", "only", "dry_run", "rerun_stale", "upstream", "sample", "snr", "macs", "symbols", "drop")
 

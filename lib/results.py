@@ -98,8 +98,9 @@ def _of_run(result: dict) -> dict:
     """What all rows of a run share."""
     origin = result["provenance"]
     right = {f"right_{name}": images for name, images in result.get("right", {}).items()}
-    return {"run": result["name"], "step": result["step"], "scheme": PROPOSED, **points.columns(result["parameters"]),
-            **sent_over(result["parameters"]), **result["metrics"], **right, "hash": result["hash"], "seconds": origin["seconds"],
+    parameters = points.columns(result["parameters"]) | sent_over(result["parameters"])
+    return {"run": result["name"], "step": result["step"], "scheme": PROPOSED, **parameters, **result["metrics"],
+            **right, "hash": result["hash"], "seconds": origin["seconds"],
             "device": origin["device"], "precision": origin.get("precision"), "commit": origin["commit"],
             "uncommitted_changes": origin.get("uncommitted_changes", False)}
 

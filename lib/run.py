@@ -58,7 +58,7 @@ def report(settings: study.Study, notebook: str) -> int:
 def progress(settings: study.Study, name: str, seconds: float) -> str:
     """A line on a run that took so long: how many of the study are done, and what the others will take."""
     # Here: only a run that has finished asks for it.
-    from lib.batch import estimate
+    from lib.execution import estimate
 
     listed = study.runs(settings)
     left = [item for item in listed if not places.finished(places.folder_of(settings, item.name))]

@@ -14,9 +14,9 @@ from snakemake import cli
 
 from helpers import MODEL, PRETRAIN, PRUNE, TINY
 from lib import study
-from lib.batch import estimate, places
+from lib.batch import places
 from lib.evidence import fingerprint, manifest, provenance
-from lib.execution import processes
+from lib.execution import estimate, processes
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from lib import InputError, study
-from lib.batch import estimate, places
+from lib.batch import places
 from lib.evidence import fingerprint, provenance
-from lib.execution import atomic, kernel, processes
+from lib.execution import atomic, estimate, kernel, processes
 from lib.schedule import Schedule
 
 EPOCH = re.compile(r"(?:epoch|resumed after epoch) (\d+)(?:/| of )\d+(?:: (loss \S+), .*?([^,]*images/s))?")

@@ -7,7 +7,8 @@ import pytest
 
 from helpers import TINY, made
 from lib import study
-from lib.batch import estimate, places
+from lib.batch import places
+from lib.execution import estimate
 
 PROFILES = ("quick", "desk", "gpu", "paper")
 DEVICE = "a processor"
