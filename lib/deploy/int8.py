@@ -79,7 +79,7 @@ def accuracy(folder: Path, sent: np.ndarray, labels: np.ndarray, snr_db: float, 
 
 
 def compare(folder: Path, dataset: data.Dataset, snrs_db: list[float], draws: int = 2) -> pd.DataFrame:
-    """Accuracy (%) over SNR of both device graphs under the same noise, p50 (ms) of one image, and the bytes of each."""
+    """Bytes of both device graphs, p50 (ms) of one image, and accuracy (%) over SNR under the same noise."""
     if not (Path(folder) / EIGHT_BITS).exists():
         raise InputError(f"{folder} has no {EIGHT_BITS}: `python -m lib.deploy quantise {folder}` writes it.")
     images, labels = dataset.test_images.numpy(), dataset.test_labels.numpy()
@@ -88,7 +88,8 @@ def compare(folder: Path, dataset: data.Dataset, snrs_db: list[float], draws: in
     rows = []
     for graph, of_one in zip((FLOAT, EIGHT_BITS), seconds, strict=True):
         sent = symbols(folder, graph, images)
-        rows.append({"graph": graph, "bytes": (Path(folder) / graph).stat().st_size, "p50_ms": 1e3 * np.median(of_one)} | {
+        size = (Path(folder) / graph).stat().st_size
+        rows.append({"graph": graph, "bytes": size, "p50_ms": 1e3 * np.median(of_one)} | {
             f"{snr_db:g} dB": 100 * np.mean([accuracy(folder, sent, labels, snr_db, draw) for draw in range(draws)])
             for snr_db in snrs_db})
     return pd.DataFrame(rows)

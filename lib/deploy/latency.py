@@ -42,9 +42,9 @@ def main(folder: Path = study.ROOT / "outputs" / "bench", pools: Iterable[int] =
         layers = pd.concat([by_layer(item["folder"], image).assign(pool=item["pool"], ratio=item["ratio"])
                             for item in made])
     version = importlib.metadata.version("onnxruntime")
-    head = (f"{bench.machine()}; one thread, one image; onnxruntime {version}, float32 and, where it says so, int8; {datetime.now(UTC):%Y-%m-%d}; "
-            f"{timing.ROUNDS} rounds by turns of {timing.IMAGES} images after {timing.WARM_UP} of warm-up. *share*: of "
-            f"the speed-up that the operations promise (aim {AIM}).")
+    head = (f"{bench.machine()}; one thread, one image; onnxruntime {version}, float32 and, where it says so, int8; "
+            f"{datetime.now(UTC):%Y-%m-%d}; {timing.ROUNDS} rounds by turns of {timing.IMAGES} images after "
+            f"{timing.WARM_UP} of warm-up. *share*: of the speed-up that the operations promise (aim {AIM}).")
     text = "\n".join([head, "", bench.markdown(rows.map(_short)), "", "Where the aim is missed, the slowest nodes:", "",
                       bench.markdown(slowest(rows, layers).map(_short)), ""])
     bench.write(folder, f"{bench.machine()} latency", rows, layers, text)
