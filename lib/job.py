@@ -128,12 +128,14 @@ class Job(Stage):
             self.save(weights, half, ending)
         if history is not None:
             history.to_csv(self.folder / f"history.csv{ending}", index=False)
+        # None where a row has no such number: JSON has no NaN.
+        points = pd.DataFrame() if evaluation is None else evaluation.astype(object).where(evaluation.notna(), None)
         result = {
             "name": self.run.name, "step": self.run.step, "study": self.study.name,
             "hash": fingerprint.digest(str(self.made_by)), "made_by": self.made_by,
             "parameters": study.resolved(self.study, self.run), "upstream": self.run.upstream,
             "upstream_weights": self.upstream_weights(), "channels": channels, "metrics": metrics,
-            "evaluation": [] if evaluation is None else evaluation.to_dict("records"), "right": right or {},
+            "evaluation": points.to_dict("records"), "right": right or {},
             **({} if weights is None else {"weights": places.weight_files(self.folder, ending)}),
             # Last, since it takes the time at which the run ends.
             "provenance": provenance.record(self, 0 if history is None else history.seconds.sum())}

@@ -85,6 +85,14 @@ def test_the_learning_curve_has_a_row_an_epoch(project, name, epochs):
     assert len(history) == epochs and history.loss.gt(0).all() and {"epoch", "loss", "lr", "seconds"} <= {*history}
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_result_is_json_for_every_reader(project, name):
+    def refuse(constant):
+        raise AssertionError(f"{constant} is no JSON")
+
+    json.loads((folder(name) / "result.json").read_text(), parse_constant=refuse)
+
+
 def test_the_pretrained_net_is_two_shards_in_half_precision(project):
     shards = [load_file(path) for path in sorted(folder(PRETRAIN).glob("*.safetensors"))]
     assert len(shards) == 2 and not set(shards[0]) & set(shards[1])

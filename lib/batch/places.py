@@ -116,7 +116,7 @@ def replace(path: Path, write: Callable[[Path], Any]) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file, whole or not at all."""
-    replace(path, lambda partial: partial.write_text(json.dumps(content, indent=1) + "\n"))
+    replace(path, lambda partial: partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n"))
 
 
 def put_in_place(folder: Path) -> None:
