@@ -273,7 +273,7 @@ def test_looking_draws_no_random_number_and_leaves_the_mode(make_network, call):
 def test_numbers_are_written_as_a_person_writes_them():
     assert (measures.percent(0.65678), measures.percent(torch.tensor(1.0))) == ("65.7 %", "100.0 %")
     assert [measures.millions(count) for count in (156e6, 1808640, 85504)] == ["156 million", "1.81 million",
-                                                                              "0.0855 million"]
+                                                                              "85.5 thousand"]
 
 
 # Pictures

@@ -28,8 +28,8 @@ def percent(share: float) -> str:
 
 
 def millions(count: float) -> str:
-    """1808640 as 1.81 million."""
-    return f"{count / 1e6:.3g} million"
+    """1808640 as 1.81 million, and 8900 as 8.9 thousand."""
+    return f"{count / 1e6:.3g} million" if count >= 1e5 or count == 0 else f"{count / 1e3:.3g} thousand"
 
 
 def spread(available: int, count: int = 500) -> torch.Tensor:
