@@ -17,10 +17,10 @@ try:
 except InputError as error:
     print(error, file=sys.stderr)
     sys.exit(2)
-PROFILE = SETTINGS.source
 ONLY = config.get("only") or None
 LISTED = {run.name: run for run in study.runs(SETTINGS)}
-PENDING = {run.name: run for run in results.pending(PROFILE, bool(config.get("rerun_stale")), ONLY)}
+PLACE = {name: number for number, name in enumerate(LISTED)}
+PENDING = {run.name: run for run in results.pending(SETTINGS, bool(config.get("rerun_stale")), ONLY)}
 if config.get("report_only"):
     PENDING = {}
 # When the runs were listed, in ns: two commands at once have markers of their own, and jobs on a cluster, which read
@@ -77,7 +77,7 @@ rule run:
     resources:
         gpu=GPU,
     retries: 1
-    priority: lambda wildcards: len(LISTED) - list(LISTED).index(wildcards.run)  # the study's order
+    priority: lambda wildcards: len(LISTED) - PLACE[wildcards.run]  # the study's order
     run:
         check(one_run.compute, LISTED[wildcards.run], SINCE)
 

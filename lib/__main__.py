@@ -66,7 +66,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def compute(options: argparse.Namespace) -> int:
     """Run what is still to do of a study, then its report."""
     settings = study.load(options.what)
-    todo = results.pending(options.what, options.rerun_stale, options.only)
+    todo = results.pending(settings, options.rerun_stale, options.only)
     total = len(study.runs(settings))
     print(f"{settings.name}: {len(todo)} of {total} runs to do, {remaining(settings, todo)}", flush=True)
     for line in notes(settings, todo, options.rerun_stale):
@@ -84,7 +84,7 @@ def compute(options: argparse.Namespace) -> int:
 
 def notes(settings: study.Study, todo: list[study.Run], rerun_stale: bool) -> Iterator[str]:
     """What else to know of finished runs: those that are stale, and those that are made again all the same."""
-    old = results.stale(settings.source)[0]
+    old = results.stale(settings)[0]
     if old and not rerun_stale:
         yield f"{len(old)} finished results no longer fit the parameters or code; --rerun-stale computes them again"
     again = sum(places.finished(places.folder_of(settings, item.name)) for item in todo
@@ -134,7 +134,7 @@ def verify(options: argparse.Namespace) -> int:
 
 def verify_one(settings: study.Study) -> int:
     """`verify` of one study."""
-    listed, (old, unknown) = study.runs(settings), results.stale(settings.source)
+    listed, (old, unknown) = study.runs(settings), results.stale(settings)
     finished = [places.folder_of(settings, item.name) for item in listed]
     finished = [folder for folder in finished if places.finished(folder)]
     altered = manifest.altered(settings, listed)
@@ -143,7 +143,7 @@ def verify_one(settings: study.Study) -> int:
           f"{len(unknown)} not in the study")
     for what, names in (("stale", old), ("altered", altered), ("not in the study", unknown),
                         ("started from a re-trained upstream model, whose weights were not kept",
-                         results.retrained_upstream(settings.source)),
+                         results.retrained_upstream(settings)),
                         ("missing or damaged", damaged)):
         for name in names:
             print(f"  {what}: {name}")
@@ -153,9 +153,9 @@ def verify_one(settings: study.Study) -> int:
 def status(options: argparse.Namespace) -> int:
     """Say how far a study is: what is done, what no longer fits, what was broken off, what is left and how long."""
     settings = study.load(options.names[0])
-    listed, todo = study.runs(settings), results.pending(options.names[0])
+    listed, todo = study.runs(settings), results.pending(settings)
     done = [item for item in listed if places.finished(places.folder_of(settings, item.name))]
-    print(f"{settings.name}: {len(done)} of {len(listed)} runs are done, {len(results.stale(settings.source)[0])} of "
+    print(f"{settings.name}: {len(done)} of {len(listed)} runs are done, {len(results.stale(settings)[0])} of "
           f"them stale; {len(todo)} to do, {remaining(settings, todo)}")
     for item in todo:
         partial = places.folder_of(settings, item.name) / "notebook.partial.ipynb"

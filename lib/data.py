@@ -160,5 +160,15 @@ def balanced_halves(labels: torch.Tensor) -> torch.Tensor:
     return selects
 
 
+def sample(labels: torch.Tensor, count: int) -> torch.Tensor:
+    """Indices of `count` images, in order, in which every class of labels [N] has the share that it has of all.
+
+    Of a set that is sorted by class, the first images would be those of few classes. All of them where N is no more.
+    """
+    count = min(count, len(labels))
+    # Evenly spaced over the images by class: of each class as many as of any other, up to one.
+    return labels.argsort(stable=True)[torch.arange(count) * len(labels) // count].sort().values
+
+
 if __name__ == "__main__":
     make_mini()

@@ -171,7 +171,7 @@ def start(step: str, profile: str = "quick", interactive: bool = False, **parame
         if not os.environ[OUTPUT].endswith(item.name):
             raise InputError(f"The notebook's parameters say {item.name}, and its folder is {os.environ[OUTPUT]}.")
         return Job(item, settings, os.environ[OUTPUT])
-    missing = study.needs(listed, item.name, lambda name: places.find(settings, name)) - {item.name}
+    missing = study.needs(listed, [item.name], lambda name: places.find(settings, name)) - {item.name}
     today = fingerprint.expected(settings, listed.values())
     # Said and not acted upon: what was computed by hand is never thrown away unasked.
     by_hand.describe_upstream(settings, item, today, interactive)

@@ -9,7 +9,7 @@ from lib import study
 from lib.batch import places, points
 from lib.channels.parameters import sent_over
 from lib.evidence import fingerprint
-from lib.study import Run
+from lib.study import Run, Study
 
 PROPOSED = "JSCC + pruning"
 COLUMNS = {  # of the table: unit and meaning
@@ -125,23 +125,21 @@ def matched(table: pd.DataFrame) -> pd.DataFrame:
     return table[table.snr_db == table.train_snr_db]
 
 
-def pending(profile: str, rerun_stale: bool = False, only: str | None = None) -> list[Run]:
+def pending(profile: str | Study, rerun_stale: bool = False, only: str | None = None) -> list[Run]:
     """The runs still to do, in order: unfinished ones of the asked figures and what they need upstream."""
     loaded = study.load(profile)
     listed = {item.name: item for item in study.runs(loaded)}
     # Stale results are left alone unless asked for: an edit must not cost a day unasked.
-    again = stale(profile)[0] if rerun_stale else ()
-    wanted = set()
-    for item in listed.values():
-        asked = only is None or any(figure.startswith(only) for figure in item.figures)
-        if asked and (item.name in again or not places.finished(places.folder_of(loaded, item.name))):
-            wanted.add(item.name)
+    again = stale(loaded)[0] if rerun_stale else ()
+    wanted = [item.name for item in listed.values()
+              if (only is None or any(figure.startswith(only) for figure in item.figures))
+              and (item.name in again or not places.finished(places.folder_of(loaded, item.name)))]
     # What they need upstream whose weights are not there, although its result may be.
-    wanted = wanted.union(*(places.needs(loaded, listed, name) for name in wanted))
+    wanted = places.needs(loaded, listed, wanted)
     return [item for item in listed.values() if item.name in wanted]
 
 
-def stale(profile: str) -> tuple[list[str], list[str]]:
+def stale(profile: str | Study) -> tuple[list[str], list[str]]:
     """Names of the finished runs that no longer fit, and of results that the study does not list.
 
     A result fits today's code, parameters and upstream results, and rests on none that does not.
@@ -161,7 +159,7 @@ def _stored(folder: Path) -> list[str]:
     return [str(file.parent.relative_to(folder)) for file in sorted(folder.glob("*/*/result.json"))]
 
 
-def retrained_upstream(profile: str, downstream: bool = False) -> list[str]:
+def retrained_upstream(profile: str | Study, downstream: bool = False) -> list[str]:
     """Names of the finished runs that started from other weights than those of their upstream run's result.
 
     Most weights are not committed. A model that is trained again to have them, on another machine, has slightly
@@ -173,8 +171,7 @@ def retrained_upstream(profile: str, downstream: bool = False) -> list[str]:
     found = {item.name: places.read_result(places.folder_of(loaded, item.name)) for item in listed}
     names = []
     for item in listed:
-        finished_upstream = [found[name] for name in item.upstream if name in found]
-        retrained = any(_started_from_others(found[item.name], upstream) for upstream in finished_upstream)
+        retrained = any(_started_from_others(found[item.name], found[name]) for name in item.upstream if name in found)
         if retrained or downstream and any(name in names for name in item.upstream):
             names.append(item.name)
     return names

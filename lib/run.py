@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> int:
     if name not in listed:
         raise InputError(f"The study {settings.name} has no run {name}.")
     # Results whose weights are here stay as they are.
-    before = places.needs(settings, listed, name) - {name}
+    before = places.needs(settings, listed, [name]) - {name}
     for upstream in sorted(before, key=list(listed).index):
         print(f"{upstream} is computed first", flush=True)
         code = compute(settings, listed[upstream])

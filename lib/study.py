@@ -32,11 +32,13 @@ class Loader(YAML_LOADER):
         return super().construct_mapping(node, deep)
 
 
-def load(path: str | Path) -> Study:
-    """The checked parameters of a YAML file, or of the profile of that name.
+def load(path: str | Path | Study) -> Study:
+    """The checked parameters of a YAML file, or of the profile of that name; a study that is loaded already, as it is.
 
     Raises InputError, in one sentence, for what is missing, unknown, of the wrong type or impossible.
     """
+    if isinstance(path, Study):
+        return path
     kernel.check_injected()
     file = Path(path)
     if file.suffix not in (".yaml", ".yml"):

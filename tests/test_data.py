@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from lib import InputError, data, torchvision_ops
+from lib import InputError, data, study, torchvision_ops
 
 OFFICIAL = data.ROOT / "data" / "cifar-100-python"
 
@@ -277,3 +277,32 @@ def test_halves_are_balanced_fixed_and_follow_the_order_of_images():
 
 def test_halves_of_the_real_test_split_are_balanced(mini):
     assert torch.bincount(mini.test_labels[data.balanced_halves(mini.test_labels)]).tolist() == [50] * 10
+
+
+# The learning curves' sample
+
+@pytest.mark.parametrize("each, count", [(100, 500), (100, 15), (7, 33), (3, 10), (1, 4)])
+def test_the_sample_of_a_set_sorted_by_class_has_all_classes_alike(each, count):
+    labels = torch.arange(10).repeat_interleave(each)
+    chosen = data.sample(labels, count)
+    shares = torch.bincount(labels[chosen], minlength=10)
+    assert len(chosen.unique()) == count and (chosen.diff() > 0).all()
+    assert shares.max() - shares.min() <= 1
+
+
+def test_the_sample_does_not_depend_on_the_order_of_the_classes():
+    sorted_labels = torch.arange(10).repeat_interleave(20)
+    mixed = sorted_labels[torch.randperm(200)]
+    for labels in (sorted_labels, mixed):
+        assert torch.bincount(labels[data.sample(labels, 50)]).tolist() == [5] * 10
+
+
+@pytest.mark.parametrize("count", [60, 61, 10_000])
+def test_a_sample_of_all_is_all_in_their_order(count):
+    labels = torch.randint(0, 7, (60,))
+    assert data.sample(labels, count).tolist() == list(range(60))
+
+
+def test_quicks_learning_curves_are_drawn_from_fifty_images_of_each_class(mini):
+    count = study.load("quick").evaluation.curve_images
+    assert torch.bincount(mini.test_labels[data.sample(mini.test_labels, count)]).tolist() == [count // 10] * 10

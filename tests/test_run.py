@@ -39,7 +39,7 @@ from helpers import (
 )
 from lib import InputError, checkpoint, codec, data, evaluation, job, results, run, study, training, vgg, weights
 from lib.batch import places
-from lib.evidence import provenance
+from lib.evidence import manifest, provenance
 from lib.execution import atomic, processes
 
 # What a finished run leaves
@@ -296,15 +296,15 @@ def test_a_run_of_a_studys_file_hands_its_notebook_a_path_that_holds_there(empty
     assert study.load(given[0]).name == "mine"
 
 
-def test_the_result_is_put_in_place_last_and_then_listed(empty, monkeypatch):
+def test_the_result_is_put_in_place_last_after_it_is_listed(empty, monkeypatch):
     pretend(monkeypatch)
     order, replace = [], os.replace
     monkeypatch.setattr(os, "replace", lambda source, target: (order.append(target.name), replace(source, target)))
     execute(PRETRAIN)
-    assert order == ["notebook.ipynb", "result.json", "manifest.csv"] and result(PRETRAIN)["made"] == "now"
+    assert order == ["notebook.ipynb", "manifest.csv", "result.json"] and result(PRETRAIN)["made"] == "now"
 
 
-@pytest.mark.parametrize("moment", [0, 1])
+@pytest.mark.parametrize("moment", [0, 1, 2])
 def test_a_run_killed_while_it_is_put_in_place_is_not_finished(empty, monkeypatch, moment):
     pretend(monkeypatch)
     left, replace = [moment], os.replace
@@ -321,7 +321,7 @@ def test_a_run_killed_while_it_is_put_in_place_is_not_finished(empty, monkeypatc
             execute(PRETRAIN)
     assert not places.finished(folder(PRETRAIN))
     execute(PRETRAIN)
-    assert result(PRETRAIN)["made"] == "now"
+    assert result(PRETRAIN)["made"] == "now" and manifest.altered(study.load("tiny"), [runs()[PRETRAIN]]) == []
 
 
 def test_a_notebook_that_never_finishes_its_run_does_not_take_an_older_ones_result(empty, monkeypatch):

@@ -42,7 +42,7 @@ class Evaluation(Strict):
     snr_db: list[SNR] = Field(min_length=1)
     draws: int = Field(ge=1, le=1000)
     batch_size: int = Field(250, ge=1, le=MOST)
-    curve_images: int = Field(1000, ge=1, le=MOST)  # the first test images, for the learning curves alone
+    curve_images: int = Field(1000, ge=1, le=MOST)  # test images of all classes, for the learning curves alone
     matched_across: bool = True  # evaluate models trained for other SNRs than fixed_snr_db over all SNRs too
 
 

@@ -6,7 +6,7 @@ A run is finished when its result.json exists, and not before: it is written las
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ def folder_of(settings: Study, name: str) -> Path:
     # One pretrained network for both studies, stored once.
     if settings.pretrain_from and name.startswith("pretrain/"):
         owner = settings.pretrain_from
-    return study.ROOT / "outputs" / owner / name
+    return study.ROOT.joinpath("outputs", owner, name)
 
 
 def interactive_folder(settings: Study, name: str) -> Path:
@@ -47,9 +47,9 @@ def finished(folder: Path, weights: bool = False) -> bool:
     return (folder / "result.json").exists() and (not weights or any(folder.glob("model*.safetensors")))
 
 
-def needs(settings: Study, listed: Mapping[str, Run], target: str) -> set[str]:
-    """A run's name and those of the runs to compute before it, because weights upstream are not here."""
-    return study.needs(listed, target, lambda name: finished(folder_of(settings, name), weights=True))
+def needs(settings: Study, listed: Mapping[str, Run], targets: Iterable[str]) -> set[str]:
+    """The names of runs and of those to compute before them, because weights upstream are not here."""
+    return study.needs(listed, targets, lambda name: finished(folder_of(settings, name), weights=True))
 
 
 def find(settings: Study, name: str, weights: bool = True, interactive: bool = False) -> Path | None:
@@ -66,9 +66,9 @@ def find(settings: Study, name: str, weights: bool = True, interactive: bool = F
     return next((folder for folder in order if finished(folder, weights)), None)
 
 
-def read_result(folder: str | Path) -> dict[str, Any]:
+def read_result(folder: str | Path, ending: str = "") -> dict[str, Any]:
     """What a run's result.json holds; InputError when it is damaged or holds no result."""
-    file = Path(folder) / "result.json"
+    file = Path(folder) / f"result.json{ending}"
     try:
         result = json.loads(file.read_text())
         for part, kind in PARTS.items():
@@ -119,16 +119,19 @@ def write_json(path: Path, content: Any) -> None:
     replace(path, lambda partial: partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n"))
 
 
-def put_in_place(folder: Path) -> None:
-    """Give the files of a run whose notebook has run to its end their names, the result last.
+def put_in_place(folder: Path, enter: Callable[[], Any] = lambda: None) -> None:
+    """Give the files of a run whose notebook has run to its end their names, the result last, and before it `enter`.
 
-    Before new weights an earlier result goes: beside them it would be damaged, and without one the run is to do.
+    Before new weights or a new learning curve an earlier result goes: beside them it would be damaged, and without one
+    the run is to do.
     """
-    weights = list(folder.glob(f"model*{UNFINISHED}"))
+    files = [*folder.glob(f"model*{UNFINISHED}"), *folder.glob(f"history.csv{UNFINISHED}")]
     # A finished run that is computed again is unfinished from here on, until its new result is
     # there.
-    if weights:
+    if files:
         (folder / "result.json").unlink(missing_ok=True)
     # In this order: whoever sees the result finds weights and history of the same run.
-    for path in (*weights, *folder.glob(f"history.csv{UNFINISHED}"), folder / f"result.json{UNFINISHED}"):
+    for path in files:
         os.replace(path, path.with_suffix(""))
+    enter()
+    os.replace(folder / f"result.json{UNFINISHED}", folder / "result.json")

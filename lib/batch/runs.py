@@ -3,6 +3,8 @@
 Everything a profile changes stands in its YAML file; nothing here asks which profile it is.
 """
 
+import functools
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -71,6 +73,11 @@ class _Listing:
     def __init__(self, settings: Study, points: list[tuple[Point, str]]):
         self.settings, self.points = settings, points
         self.runs: dict[str, Run] = {}
+        # Of the same split, seed and chain alone.
+        self.stops: dict[tuple, set[float]] = defaultdict(set)
+        for point, _ in points:
+            self.stops[point["pool"], point["seed"], pruning_chain(settings, point["variant"])].add(point["ratio"])
+        self.network = functools.cache(self.add_network)  # thousands of models share a few
 
     def add(self, step: str, figure: str, upstream: Iterable[str] = (), **parameters: Any) -> str:
         """List a run, if it is new, and note the figure on it and on all upstream of it; returns its name."""
@@ -80,7 +87,8 @@ class _Listing:
         # Where the run comes first it stays: the order of the list is that of its worth.
         if self.runs.setdefault(run.name, run).parameters != parameters:
             raise InputError(f"Two runs would have the name {run.name}: numbers in it have six digits at most.")
-        for needed in needs(self.runs, run.name):
+        # Where it is noted already, it is upstream of there too.
+        for needed in needs(self.runs, [run.name], lambda name: figure in self.runs[name].figures):
             self.runs[needed].figures.add(figure)
         return run.name
 
@@ -90,11 +98,8 @@ class _Listing:
         One chain a split serves all ratios: each ratio that a point asks for is a stop, where the next one goes on.
         """
         chain = pruning_chain(self.settings, variant)
-        # Of the same split, seed and chain alone.
-        stops = {point["ratio"] for point, _ in self.points if (pool, seed, chain) == (
-                 point["pool"], point["seed"], pruning_chain(self.settings, point["variant"]))}
         last = self.add("pretrain", figure, seed=seed)
-        for stop in sorted(stops | {ratio}):
+        for stop in sorted(self.stops[pool, seed, chain] | {ratio}):
             # Ratio 0 is the pretrained network itself.
             if 0 < stop <= ratio:
                 last = self.add("prune", figure, [last], pool=pool, ratio=stop, seed=seed, variant=chain)
@@ -102,7 +107,7 @@ class _Listing:
 
     def add_model(self, point: Point, figure: str) -> None:
         """An end-to-end model after its autoencoder (step 3), which a longer step 4 shares with the usual one."""
-        start = self.add_network(figure, point["pool"], point["ratio"], point["seed"], point["variant"])
+        start = self.network(figure, point["pool"], point["ratio"], point["seed"], point["variant"])
         if point["variant"] != "no_step3":
             variant = autoencoder_variant(self.settings, point["variant"])
             start = self.add("autoencoder", figure, [start], **{**point, "variant": variant})
@@ -115,7 +120,7 @@ class _Listing:
         parameters = {"seed": seed, "pool": None, "ratio": None, "bandwidth": None, "level": None, **given}
         # Sorted, because a set has no order of its own and the list must have one.
         for figure in sorted(_figures_of(baseline, self.points) | ({"claims"} if decides else set())):
-            start = self.add_network(figure, parameters["pool"], parameters["ratio"] or 0.0, parameters["seed"],
+            start = self.network(figure, parameters["pool"], parameters["ratio"] or 0.0, parameters["seed"],
                                      "proposed")
             self.add("baselines", figure, [start], **parameters)
 
@@ -145,10 +150,11 @@ def autoencoder_variant(settings: Study, variant: str) -> str:
     return "proposed" if only_step_4 else variant
 
 
-def needs(listed: Mapping[str, Run], target: str, here: Callable[[str], Any] = lambda name: False) -> set[str]:
-    """A run's name and those of all runs upstream of it, back to those that are `here`."""
+def needs(listed: Mapping[str, Run], targets: Iterable[str],
+          here: Callable[[str], Any] = lambda name: False) -> set[str]:
+    """The names of runs and of all runs upstream of them, back to those that are `here`."""
     found: set[str] = set()
-    queue = [target]
+    queue = list(targets)
     while queue:
         current = queue.pop()
         if current not in found:

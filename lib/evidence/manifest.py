@@ -22,14 +22,14 @@ FIELDS = ("name", "digest", "upstream", "commit")
 ABOUT = "manifest.csv"
 
 
-def digest(folder: Path, upstream: Iterable[str]) -> str:
-    """SHA-256 over a finished run's result.json and history.csv, and over the digests of the runs upstream of it.
+def digest(folder: Path, upstream: Iterable[str], ending: str = "") -> str:
+    """SHA-256 over a run's result.json (with an ending) and history.csv, and over the digests of the runs upstream.
 
     The whole result counts: parameters, metrics, evaluation, channels, the weights' checksums,
     provenance. Layout and the order of its names do not.
     """
     # Sorted: JSON that was written anew by another program is the same result.
-    result = json.dumps(places.read_result(folder), sort_keys=True, ensure_ascii=False)
+    result = json.dumps(places.read_result(folder, ending), sort_keys=True, ensure_ascii=False)
     history = folder / "history.csv"
     # A picture's format has nothing to train.
     curve = history.read_text() if history.exists() else ""
@@ -69,8 +69,11 @@ def enter(settings: Study, rows: Iterable[dict[str, str]]) -> None:
         places.replace(file, lambda path: path.write_text(text.getvalue()))
 
 
-def enter_run(settings: Study, item: Run) -> None:
-    """Enter a run that has just finished."""
+def enter_run(settings: Study, item: Run, ending: str = "") -> None:
+    """Enter a run that has just finished, or whose result has an ending to its name until it is put in place.
+
+    The row comes before the result: a run that is killed in between is to do, and not done and unknown.
+    """
     known = read(settings)
     if settings.pretrain_from is not None:  # step 1 lies in that study's folder, and in its manifest
         known = {name: row for name, row in read(study.load(settings.pretrain_from)).items()
@@ -79,7 +82,7 @@ def enter_run(settings: Study, item: Run) -> None:
     # says what the run started from.
     upstream = [known[name]["digest"] for name in item.upstream if name in known]
     enter(settings, [{"name": item.name, "upstream": " ".join(upstream),
-                      "digest": digest(places.folder_of(settings, item.name), upstream)}])
+                      "digest": digest(places.folder_of(settings, item.name), upstream, ending)}])
 
 
 def enter_tables(settings: Study) -> None:

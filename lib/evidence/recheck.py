@@ -40,7 +40,7 @@ def compute(settings: study.Study, listed: dict, name: str, folder: Path, upstre
     """The result of a run that is computed in a copy of the project in `folder`."""
     prove.copy_project(folder)
     prove.link_data(folder)
-    for other in study.needs(listed, name) - {name}:
+    for other in study.needs(listed, [name]) - {name}:
         stored = places.folder_of(settings, other)
         if not upstream and places.finished(stored, weights=True):
             # At its place in the copy, where the run looks for it.
@@ -132,7 +132,7 @@ def sample(profile: str, count: int, seconds: float = 600) -> list[str]:
     chosen = []
     for name in names:
         # With what is upstream of it and has no weights here, which is computed too.
-        missing = study.needs(listed, name, lambda other: places.finished(places.folder_of(settings, other), True))
+        missing = study.needs(listed, [name], lambda other: places.finished(places.folder_of(settings, other), True))
         known = [finished[other]["provenance"] for other in missing if other in finished]
         made_here = all(origin["device"] == here for origin in known)
         cost = sum(origin["seconds"] for origin in known)

@@ -1,6 +1,7 @@
 """One run, executed: its notebook, from the last checkpoint, and its result put in place at the end."""
 
 import fcntl
+import functools
 import os
 from pathlib import Path
 
@@ -36,10 +37,10 @@ def execute(settings: study.Study, item: study.Run, folder: Path | None = None, 
         execute_notebook(source, partial, folder, {"study": settings.source, **item.parameters})
         # Before the result, which says that all else is there.
         os.replace(partial, folder / "notebook.ipynb")
-        places.put_in_place(folder)
         # By hand, a run enters no study's manifest.
-        if folder == places.folder_of(settings, item.name):
-            manifest.enter_run(settings, item)
+        own = folder == places.folder_of(settings, item.name)
+        enter = functools.partial(manifest.enter_run, settings, item, places.UNFINISHED) if own else (lambda: None)
+        places.put_in_place(folder, enter)
         # Last: killed before this, the run is finished all the same.
         for checkpoint in folder.glob("checkpoint*.pt"):
             checkpoint.unlink()

@@ -1,9 +1,12 @@
 """How long what is left of a study takes on this kind of device."""
 
+import contextlib
+import functools
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
+from pathlib import Path
 
 from lib.batch import checks, places
 from lib.batch.parameters import Study
@@ -54,12 +57,21 @@ def _finished(settings: Study, device: str) -> list[tuple[Run, Span]]:
     """The study's finished runs on a device of this name, and when they ran."""
     found = []
     for item in runs(settings):
-        folder = places.folder_of(settings, item.name)
-        if places.finished(folder) and (origin := places.read_result(folder)["provenance"])["device"] == device:
-            # Results store when they ended and how long they took.
-            end = datetime.fromisoformat(origin["end"]).timestamp()
-            found.append((item, (end - origin["seconds"] - START_UP, end)))
+        file = places.folder_of(settings, item.name) / "result.json"
+        with contextlib.suppress(FileNotFoundError):  # not finished, or just computed again
+            used, span = _ran(file, file.stat().st_mtime_ns)
+            if used == device:
+                found.append((item, span))
     return found
+
+
+@functools.cache
+def _ran(file: Path, changed: int) -> tuple[str, Span]:
+    """On which device the run of a result ran, and when; read once, as a study asks after each of its runs."""
+    # Results store when they ended and how long they took.
+    origin = places.read_result(file.parent)["provenance"]
+    end = datetime.fromisoformat(origin["end"]).timestamp()
+    return origin["device"], (end - origin["seconds"] - START_UP, end)
 
 
 def covered(spans: Iterable[Span]) -> float:

@@ -39,7 +39,7 @@ def load(profile: str, interactive: bool = False, **parameters: Any) -> Trained:
     pretrained = study.name("pretrain", seed=parameters["seed"])
     for name in (pretrained, item.name):
         if here(name) is None:
-            missing = study.needs(listed, name, here)
+            missing = study.needs(listed, [name], here)
             by_hand.provide(settings, listed, sorted(missing, key=list(listed).index))
     folder = here(item.name)
     print(f"the model is {folder.relative_to(study.ROOT)}", flush=True)
