@@ -109,21 +109,27 @@ def differences(result: dict, today: list[Step]) -> list[str]:
     for (notebook, parameters, version), (_, parameters_today, version_today) in zip(made_by, today, strict=True):
         if parameters != parameters_today:
             found.append(f"parameters of {notebook}")
-        if canonical(version) != canonical(version_today):
+        if version != version_today and canonical(version) != canonical(version_today):
             found.append(f"code of {notebook}")
     return found
 
 
 def canonical(version: str) -> str:
     """One hash for all versions of code that were proven to be equal, directly or by way of others."""
-    # Proofs chain: if A equals B and B equals C, then A and C need no proof of their own.
-    group, grown = {version}, True
-    while grown:
-        met = [pair for record in _json(PROVEN)["records"] for pair in record["equal"].items() if group & set(pair)]
-        grown = not group.issuperset(hash for pair in met for hash in pair)
-        group.update(hash for pair in met for hash in pair)
+    return _representatives(PROVEN, PROVEN.stat().st_mtime_ns).get(version, version)
+
+
+@functools.cache
+def _representatives(path, changed):
+    """{version: the one that stands for all that equal it} of a file of proofs."""
+    groups = []
+    for record in _parsed(path, changed)["records"]:
+        for pair in record["equal"].items():
+            # Proofs chain: if A equals B and B equals C, then A and C need no proof of their own.
+            met = [group for group in groups if group & set(pair)]
+            groups = [group for group in groups if group not in met] + [set(pair).union(*met)]
     # Any of them would do, as long as it is always the same one.
-    return min(group)
+    return {version: min(group) for group in groups for version in group}
 
 
 def _json(path):

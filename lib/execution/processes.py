@@ -4,6 +4,7 @@ A run by itself spends eight seconds on imports, twice what a small one trains; 
 nothing to the next. The standard library keeps the server (`multiprocessing`, start method forkserver).
 """
 
+import contextlib
 import hashlib
 import importlib.util
 import json
@@ -85,15 +86,25 @@ def start(settings: study.Study, name: str, function: Callable, *arguments: Any,
         raise InputError("lib has been edited since this command began, so no further run starts: "
                          "the same command goes on.")
     with LOCK:
-        serve(settings)
-        process = CONTEXT.Process(target=child, args=(function, settings, *arguments), name=name,
-                                  kwargs={"quiet": quiet})
-        process.start()
+        process = _forked(settings, target=child, args=(function, settings, *arguments), name=name,
+                          kwargs={"quiet": quiet})
         RUNNING.add(process)
     # The signal may have come while it started.
     if INTERRUPTED.is_set():
         process.terminate()
     return process
+
+
+def _forked(settings, **options):
+    """A process, started; once more where the server is killed just then, as by a machine whose memory runs out."""
+    for _ in range(2):
+        serve(settings)
+        process = CONTEXT.Process(**options)
+        with contextlib.suppress(EOFError, ConnectionError):
+            process.start()
+            return process
+    raise InputError(f"{options['name']} cannot start: the process that runs are forked from was ended twice, as where "
+                     "memory has run out.")
 
 
 def join(process: BaseProcess) -> int:

@@ -1,6 +1,7 @@
 """A study's list of runs: what is on it, in which order, and what decides the numbers of each."""
 
 import itertools
+import time
 
 import pytest
 
@@ -9,6 +10,17 @@ from lib import InputError, study
 from lib.batch import parameters
 
 PROFILES = ("quick", "desk", "gpu", "paper")
+
+
+# Many points
+
+def test_ten_thousand_runs_are_read_and_listed_in_seconds(tmp_path):
+    """With each point looked up among all others it took a minute and a half."""
+    ladder = {"pool": 4, "ratios": [number / 20 for number in range(10)], "bandwidths": list(range(1, 501))}
+    path = quick_with(tmp_path, figure3__ladders=[ladder])
+    began = time.process_time()
+    listed = study.runs(study.load(path))
+    assert len(listed) > 10_000 and time.process_time() - began < 10
 
 
 # The shipped profiles

@@ -75,7 +75,10 @@ case ${1:-} in
         configure "${2:-3}"
         mkdir -p /run/munge && chown munge: /run/munge
         [[ -f /etc/munge/munge.key ]] || mungekey --create
-        if ! munge -n >/dev/null 2>&1; then runuser -u munge -- munged; fi
+        if ! munge -n >/dev/null 2>&1; then
+            runuser -u munge -- munged --pid-file "/run/munge/one-node.pid"
+            ln -sf /run/munge/one-node.pid "$state/munged.pid"
+        fi
         controller
         slurmd
         scontrol update NodeName="$(hostname -s)" State=RESUME 2>/dev/null || true
@@ -88,6 +91,7 @@ case ${1:-} in
     stop)
         end slurmd
         end slurmctld
+        end munged
         rm -f "$here/slurm.conf" "$here/cgroup.conf"
         ;;
     *)

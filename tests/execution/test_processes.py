@@ -145,6 +145,30 @@ def test_where_papermill_is_missing_one_sentence_says_so(monkeypatch):
         processes.serve(study.load("quick"))
 
 
+@pytest.mark.parametrize("deaths", [1, 2])
+def test_a_server_that_is_killed_while_a_run_starts_is_replaced_once(monkeypatch, deaths):
+    attempts = []
+
+    class Process:
+        def __init__(self, **options):
+            self.name = options["name"]
+
+        def start(self):
+            attempts.append(self)
+            if len(attempts) <= deaths:
+                raise EOFError("unexpected EOF")  # what multiprocessing makes of it
+
+    monkeypatch.setattr(processes, "serve", lambda settings: None)
+    monkeypatch.setattr(processes.CONTEXT, "Process", Process)
+    monkeypatch.setattr(processes, "RUNNING", set())
+    if deaths == 1:
+        assert processes.start(study.load("quick"), "a run", print) is attempts[-1] and len(attempts) == 2
+    else:
+        with pytest.raises(InputError, match="a run cannot start.*ended twice"):
+            processes.start(study.load("quick"), "a run", print)
+        assert not processes.RUNNING
+
+
 def test_no_run_starts_once_lib_has_been_edited(empty, monkeypatch):
     monkeypatch.setattr(processes, "VERSION", processes.version())
     edit(empty, "lib/channels/awgn.py", "def capacity", "# a comment\ndef capacity")

@@ -23,8 +23,8 @@ import watched
 
 from helpers import NAMES
 
-LONGEST = 12.0  # seconds after which a command is struck, at most: it takes about twice as long from nothing
-PATIENCE = 300  # seconds after which a command that has not ended counts as hanging
+SHARE = 1 / 3  # of the time that the whole study takes: after that, at most, a command is struck
+PATIENCE = 600  # seconds after which a command that has not ended counts as hanging
 
 
 def main() -> int:
@@ -38,28 +38,34 @@ def main() -> int:
     faults, counts = [], Counter()
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         project = watched.Project(Path(folder, "killed"))  # first: what is edited meanwhile plays no part
+        started = time.monotonic()
         unbroken = watched.compute(Path(folder, "unbroken"))
+        longest = SHARE * (time.monotonic() - started)
+        print(f"a command is struck after {longest:.0f} s at most", flush=True)
         while counts["kills"] < options.kills and time.monotonic() - began < options.seconds:
-            faults += one_command(project, chance, counts)
+            found = one_command(project, chance, counts, longest)
             if is_finished(project):
-                faults += close(project, unbroken, counts)
-        faults += finish(project, unbroken, counts)
-    for fault in faults:
-        print(f"WRONG: {fault}")
+                found += close(project, unbroken, counts)
+            faults += tell(found)
+        faults += tell(finish(project, unbroken, counts))
     print(f"{counts['kills']} kills in {time.monotonic() - began:.0f} s ("
           + ", ".join(f"{count} {what}" for what, count in sorted(counts.items()) if what != "kills")
           + f"): {len(faults)} faults")
     return 1 if faults else 0
 
 
-def one_command(project: watched.Project, chance: random.Random, counts: Counter) -> list[str]:
-    """Start a command, strike it once or more until it ends; returns what was wrong."""
+def tell(faults: list[str]) -> list[str]:
+    """Print faults; returns them."""
+    for fault in faults:
+        print(f"WRONG: {fault}", flush=True)
+    return faults
+
+
+def one_command(project: watched.Project, chance: random.Random, counts: Counter, longest: float) -> list[str]:
+    """Start a command, strike it once or more, so many seconds apart at most, until it ends; returns what was wrong."""
     arguments = command(project, chance)
     process, faults, struck = project.start(*arguments), [], False
-    while True:
-        end = wait(process, chance.uniform(0.05, LONGEST))
-        if end is not None:
-            break
+    while (end := moment(project, process, chance, longest)) is None:
         victim, processes = choose(project, process, chance)
         number = chance.choice([signal.SIGKILL, signal.SIGTERM])
         for one in processes:
@@ -72,7 +78,7 @@ def one_command(project: watched.Project, chance: random.Random, counts: Counter
         counts[f"{number.name} of {victim}"] += 1
         print(f"{counts['kills']}: {number.name} of {victim} in `{' '.join(arguments)}`, "
               f"{len(project.finished())} results", flush=True)
-        if victim != "a run":  # the command goes on after a run that was ended, and tries it once more
+        if victim in ("the command", "all"):  # else it goes on, and tries once more what was ended
             end = wait(process, PATIENCE)
             break
     if end is None:
@@ -87,6 +93,19 @@ def one_command(project: watched.Project, chance: random.Random, counts: Counter
     return faults
 
 
+def moment(project: watched.Project, process: psutil.Popen, chance: random.Random, longest: float) -> int | None:
+    """Let a random time go by; the command's exit code if it has ended meanwhile.
+
+    A command needs most of its time to begin, so that most of the times are counted from where a run is under way.
+    """
+    if chance.random() < 0.25:
+        return wait(process, chance.uniform(0.05, longest))
+    while wait(process, 0.2) is None:
+        if family(project, process)[1]:
+            return wait(process, chance.uniform(0.05, longest / 4))
+    return process.returncode
+
+
 def command(project: watched.Project, chance: random.Random) -> tuple[str, ...]:
     """One of the commands that compute something that is still to do."""
     left = [name for name in NAMES if name not in project.finished()]
@@ -99,14 +118,28 @@ def command(project: watched.Project, chance: random.Random) -> tuple[str, ...]:
 
 
 def choose(project: watched.Project, process: psutil.Popen, chance: random.Random) -> tuple[str, list[psutil.Process]]:
-    """Who is struck: the command (half of the time), else a run or report, the server of runs, or all at once."""
-    others = [one for one in project.alive() if one.pid != process.pid]
-    servers = [one for one in others if "forkserver" in " ".join(cmdline(one)) and one.ppid() == process.pid]
-    runs = [one for one in others if any(one.ppid() == server.pid for server in servers)]
-    kinds = [("the command", [process])] * 3 + [("all", [process, *others])]
-    kinds += [("a run", [chance.choice(runs)])] * 2 if runs else []
+    """Who is struck: the command, a run or report (half of the time, if there is one), their server, or all at once."""
+    servers, runs, others = family(project, process)
+    kinds = [("the command", [process])] * 2 + [("all", [process, *others])]
+    kinds += [("a run", [chance.choice(runs)])] * 4 if runs else []
     kinds += [("the server", servers)] if servers else []
     return chance.choice(kinds)
+
+
+def family(project: watched.Project, process: psutil.Popen) -> tuple[list[psutil.Process], ...]:
+    """The server that a command's runs are forked from (in a list), its runs and reports, and all of these."""
+    others = [one for one in project.alive() if one.pid != process.pid]
+    servers = [one for one in others if "forkserver" in " ".join(cmdline(one)) and parent(one) == process.pid]
+    runs = [one for one in others if any(parent(one) == server.pid for server in servers)]
+    return servers, runs, others
+
+
+def parent(process: psutil.Process) -> int | None:
+    """The number of a process's parent; None of one that has ended."""
+    try:
+        return process.ppid()
+    except psutil.Error:
+        return None
 
 
 def cmdline(process: psutil.Process) -> list[str]:
