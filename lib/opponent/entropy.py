@@ -5,7 +5,6 @@ An optional extra: `constriction` is imported when it is used (requirements-chan
 
 import importlib
 import math
-from importlib import metadata
 
 import numpy as np
 import torch
@@ -23,11 +22,6 @@ def optional(name: str) -> object:
     except ImportError as error:
         raise InputError(f"{error.name or name} is not installed: requirements-channels.txt names what the digital "
                          "opponent needs.") from error
-
-
-def version(name: str) -> str:
-    """The installed version of a distribution."""
-    return metadata.version(name)
 
 
 def levels_of(code: FeatureCode, features: torch.Tensor) -> torch.Tensor:
