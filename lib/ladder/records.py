@@ -37,7 +37,7 @@ def parameters(settings: Study, name: str, defaults: bool = True) -> dict[str, A
 
     Without `defaults`, only those that differ from the schema's.
     """
-    whole = ladder(settings).model_dump(mode="json", exclude={"rungs", "views", "over", "snrs_db"},
+    whole = ladder(settings).model_dump(mode="json", exclude={"rungs", "views", "over", "snrs_db", "expect"},
                                            exclude_defaults=not defaults)
     if name in (CLEAN, SEPARATION):
         return whole

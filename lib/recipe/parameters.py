@@ -84,6 +84,7 @@ class Ladder(Strict):
     rungs: dict[Name, Rung]
     snrs_db: list[float] = []  # of training, for `over`
     over: dict[Name, Over] = {}
+    expect: dict[Name, str] = {}  # of what stands beside them
 
     @model_validator(mode="after")
     def rungs_use_views_that_there_are(self) -> Self:
