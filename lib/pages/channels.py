@@ -114,9 +114,14 @@ class Tables:
         return formats(self.settings) if digital(self.settings) else None
 
     @property
+    def stored_formats(self) -> dict[str, dict]:
+        """What is stored of each format; empty where nothing is."""
+        return (digital(self.settings) or {"formats": {}})["formats"]
+
+    @property
     def cliffs(self) -> list[tuple[str, pd.DataFrame]]:
         """Each format's name, and its packets lost and accuracy in percent over the SNR."""
-        return [(name, cliff(item)) for name, item in (digital(self.settings) or {"formats": {}})["formats"].items()]
+        return [(name, cliff(item)) for name, item in self.stored_formats.items()]
 
 
 def cliff(item: dict[str, Any]) -> pd.DataFrame:
