@@ -68,7 +68,7 @@ def test_without_results_the_tables_say_what_was_expected_and_nothing_else(sever
 
 @pytest.mark.parametrize("old, new, message", [
     ("rung: words, also_over: [erasure]", "rung: none", "its rung must be"),
-    ("    erasure:", "    words:", "its own name none of them"),
+    ("    free:", "    words:", "its own name none of them"),
     ("also_over: [erasure]", "also_over: [snow]", "no 'snow'"),
     ("  snrs_db: [0.0, 10.0]\n", "", "no SNR to train at"), ("order: 16", "order: 17", "order"),
     ("packet: 2", "packet: 7", "more than the 6"), ("p: 0.5", "p: 1.5", "channel.p"),
