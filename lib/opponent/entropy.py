@@ -21,8 +21,8 @@ def optional(name: str) -> object:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise InputError(f"{name} is not installed: requirements-channels.txt names what the digital opponent needs."
-                         ) from error
+        raise InputError(f"{error.name or name} is not installed: requirements-channels.txt names what the digital "
+                         "opponent needs.") from error
 
 
 def version(name: str) -> str:
