@@ -236,6 +236,11 @@ class Study(Strict):
         """What `lib.study.load` finds it by, anywhere: the name of a file in params/, else the file's path."""
         return self._source
 
+    @property
+    def title(self) -> str:
+        """What figures call it: its name, and its channel where that is another than AWGN."""
+        return self.name + self.channel.ending("end_to_end")
+
     def threads_of(self, step: str) -> int:
         return self.threads.pretrain if step == "pretrain" else self.threads.others
 

@@ -50,7 +50,7 @@ def _over_snr(table: pd.DataFrame, settings: Study, name: str, title: str) -> No
                                 squeeze=False)
     for axis, reading in zip(axes.flat, readings, strict=True):
         shown, apart = data[data.reading == reading], separation[separation.reading == reading]
-        figures.accuracy_over_snr(shown, baseline, settings.name, f"{title}\n{reading}: {titles[reading]}", axis,
+        figures.accuracy_over_snr(shown, baseline, settings.title, f"{title}\n{reading}: {titles[reading]}", axis,
                                   labels)
         # Drawn over the curve's markers, in its colour.
         means = shown.groupby(["label", "snr_db"], as_index=False).agg({"accuracy": "mean", "other_weights": "any"})
@@ -172,7 +172,7 @@ def _title(models: pd.DataFrame, settings: Study) -> str:
                and run.step in ("end_to_end", "baselines")}
     missing = planned - set(models.run)
     lines = [f"Figure 3: within {100 * settings.figure3.tolerance:g} points of the baseline at "
-             f"{settings.figure3.snr_db:g} dB [{settings.name}]",
+             f"{settings.figure3.snr_db:g} dB [{settings.title}]",
              f"selected on {images} images: two standard errors are up to ±{noise:.1f} points"]
     if missing:
         lines.append(f"incomplete: {len(missing)} of {len(planned)} models are still to come")
