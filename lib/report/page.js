@@ -35,8 +35,7 @@ function command(name) {
 }
 
 function list(pairs) {
-  const rows = pairs.filter(pair => pair[1] !== undefined && pair[1] !== null && pair[1] !== "");
-  return element("dl", {}, ...rows.flatMap(([name, value]) =>
+  return element("dl", {}, ...pairs.filter(pair => ![undefined, null, ""].includes(pair[1])).flatMap(([name, value]) =>
     [element("dt", {}, name), element("dd", {}, value instanceof Node ? value : number(value))]));
 }
 
@@ -46,16 +45,15 @@ function table(head, rows) {
     element("thead", {}, row(head, "th")), element("tbody", {}, ...rows.map(cells => row(cells, "td")))));
 }
 
-// --- the figures ---
-
 const tip = document.getElementById("tip");
 
-function nearest(points, event) {  // points overlap, and the browser finds the one drawn last
-  const away = point => {
-    const box = point.querySelector(".hit").getBoundingClientRect();
-    return Math.hypot(event.clientX - box.x - box.width / 2, event.clientY - box.y - box.height / 2);
-  };
-  return points.reduce((best, point) => away(point) < away(best) ? point : best);
+function apart(point, x, y) {
+  const box = point.querySelector(".hit").getBoundingClientRect();
+  return Math.hypot(x - box.x - box.width / 2, y - box.y - box.height / 2);
+}
+
+function nearest(points, {clientX: x, clientY: y}) {  // points overlap, and the browser finds the one drawn last
+  return points.reduce((best, point) => apart(point, x, y) <= apart(best, x, y) ? point : best);
 }
 
 function hideTip() {
@@ -67,7 +65,9 @@ function showTip(point) {
   hideTip();
   const box = point.querySelector(".hit").getBoundingClientRect();
   point.classList.add("near");
-  tip.textContent = point.getAttribute("aria-label");
+  const others = [...point.closest(".plot").querySelectorAll(".point")].filter(other =>
+    other !== point && apart(other, box.x + box.width / 2, box.y + box.height / 2) < 4).length;
+  tip.textContent = point.getAttribute("aria-label") + (others ? `. ${others} more here: arrow keys` : "");
   tip.hidden = false;
   tip.style.left = Math.max(4, Math.min(box.left, innerWidth - tip.offsetWidth - 8)) + "px";
   tip.style.top = (box.top > tip.offsetHeight + 12 ? box.top - tip.offsetHeight - 8 : box.bottom + 8) + "px";
@@ -122,8 +122,6 @@ for (const plot of document.querySelectorAll(".plot")) {
     };
   });
 }
-
-// --- the cards ---
 
 function learningCurve(history) {
   const column = name => history.data.map(row => row[history.columns.indexOf(name)]);
@@ -189,8 +187,7 @@ function fill(card, run) {
 }
 
 function card(run) {
-  const at = run.metrics.accuracy_at_snr ?? run.metrics.accuracy_clean;
-  const made = element("details", {class: "card", "data-run": run.name},
+  const at = run.metrics.accuracy_at_snr ?? run.metrics.accuracy_clean, made = element("details", {class: "card", "data-run": run.name},
     element("summary", {}, run.name, at === undefined ? "" : element("span", {class: "note"}, ` · ${percent(at)} %`)));
   made.ontoggle = () => { if (made.open && made.children.length === 1) fill(made, run); };
   return made;
@@ -212,8 +209,7 @@ const words = run => [run.name, device(run), run.provenance.commit, run.hash, ru
 
 let shown = 25;
 function search(first) {
-  const asked = form.elements.text.value.toLowerCase().split(/\s+/).filter(Boolean);
-  const found = data.runs.filter(run => asked.every(word => words(run).includes(word)) &&
+  const asked = form.elements.text.value.toLowerCase().split(/\s+/).filter(Boolean), found = data.runs.filter(run => asked.every(word => words(run).includes(word)) &&
     Object.entries(choices).every(([name, of]) => [String(of(run)), ""].includes(form.elements[name].value)));
   found.sort((a, b) => (b === first) - (a === first));
   document.getElementById("list").replaceChildren(...found.slice(0, shown).map(card));
@@ -224,7 +220,6 @@ form.oninput = () => { shown = 25; search(); };
 form.onsubmit = event => event.preventDefault();
 form.onreset = () => setTimeout(form.oninput);
 more.onclick = () => { shown += 100; search(); };
-
 function follow() {  // a link to a run opens its card, a link to a claim its details
   const name = decodeURIComponent(location.hash.slice(1)), run = runs.get(name);
   const claim = document.getElementById(name);
@@ -246,7 +241,6 @@ document.addEventListener("click", event => {  // also when the address is there
 addEventListener("hashchange", follow);
 search();
 follow();
-
 let closed = [];  // browsers that leave closed details out of print need them open
 addEventListener("beforeprint", () => {
   closed = [...document.querySelectorAll("details:not([open], .card)")];
