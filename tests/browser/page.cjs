@@ -66,7 +66,7 @@ async function nearest(page) {
       const [clientX, clientY] = centre(point);  // before the click, which may scroll
       plot.dispatchEvent(new MouseEvent("click", {detail: 1, clientX, clientY, bubbles: true}));
       const [x, y] = centre(point), [otherX, otherY] = centre(plot.querySelector(".chosen"));
-      return Math.hypot(x - otherX, y - otherY) > 1.5;  // a mouse has whole pixels
+      return Math.hypot(x - otherX, y - otherY) > 2;  // a mouse has whole pixels
     }).map(point => point.getAttribute("aria-label"));
   }));
   check("a click on a point opens it, not one that lies over it", wrong.length === 0, wrong.slice(0, 3).join("; "));
