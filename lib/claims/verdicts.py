@@ -161,7 +161,10 @@ def c5(basis: Basis) -> Judged:
         verdict = REPRODUCED
     elif most < 1024:
         verdict = NOT_REPRODUCED
-    return verdict, f"within the budget and the tolerance: {', '.join(fewest)}", [*theirs.run, *ours.run]
+    numbers = f"within the budget and, on the half that selects, the tolerance: {', '.join(fewest)}"
+    if most < 1024:
+        numbers += f"; with every model of ours that is not ruled out, at most {most:.0f}× less"
+    return verdict, numbers, [*theirs.run, *ours.run]
 
 
 def c9(basis: Basis) -> Judged:
@@ -177,8 +180,9 @@ def c9(basis: Basis) -> Judged:
     selected, without = theirs[theirs.selected], set(names) - set(models[models.within].scheme)
     numbers = []
     if len(selected):
-        dominated = sum(_beaten(selected, ours[ours.within]))
-        numbers.append(f"{dominated} of {len(selected)} selected points of theirs are dominated")
+        dominated, surely = (sum(_beaten(selected, ours[good])) for good in (ours.within, ours.holds))
+        numbers.append(f"{dominated} of {len(selected)} selected points of theirs are dominated, {surely} by a model "
+                       "of ours that is within the tolerance on both halves")
     if without:
         schemes = " or ".join(sorted(without, key=names.index))
         numbers.append(f"no model of {schemes} is within the tolerance")

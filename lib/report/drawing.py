@@ -12,7 +12,7 @@ from lib.study import Study
 
 # Of the axes, in the units of the drawing's viewBox, 560 × 380.
 LEFT, RIGHT, TOP, BOTTOM = 62, 548, 14, 330
-POINT = {"hollow": False, "faint": False, "dot": False, "joined": True, "snr": None}
+POINT = {"hollow": False, "faint": False, "dot": False, "joined": True}
 BEND = 1e5  # device operations are drawn linearly below this, by their logarithm above
 
 
@@ -29,8 +29,7 @@ def over_snr(rows: pd.DataFrame, place: dict[str, int]) -> list[dict]:
     `rows` are those of the figure's CSV; `place` gives a run's number on the page.
     """
     # To whole tens, so that the axis ends at its labels.
-    low = 10 * math.floor(10 * rows.accuracy.min())
-    high = 10 * math.ceil(10 * rows.accuracy.max())
+    low, high = 10 * math.floor(10 * rows.accuracy.min()), 10 * math.ceil(10 * rows.accuracy.max())
     # A decibel of room on both sides of −5 to 20 dB.
     x, y = _scale(-6, 21, LEFT, RIGHT), _scale(low, high, BOTTOM, TOP)
     # A digital curve has the colour of the one that it stands beside.
@@ -76,7 +75,7 @@ def _mean(snr, group, x, y, place):
         what += f"; {spread.min():.1f} to {spread.max():.1f}"
     return POINT | {"x": x(snr), "y": y(seeds.mean()), "low": y(spread.min()), "high": y(spread.max()), "snr": snr,
                     "hollow": bool(group.other_weights.any()), "runs": [place[name] for name in group.run.unique()],
-                    "text": f"at {snr:g} dB: {seeds.mean():.1f} % ({what})"}
+                    "text": f" at {snr:g} dB: {seeds.mean():.1f} % ({what})"}
 
 
 def trade_off(rows: pd.DataFrame, settings: Study, place: dict[str, int]) -> list[dict]:
@@ -91,11 +90,11 @@ def trade_off(rows: pd.DataFrame, settings: Study, place: dict[str, int]) -> lis
     for scheme, models in rows.sort_values("device_macs").groupby("scheme"):
         points = [POINT | {"x": x(model.device_macs), "y": y(model.symbols), "hollow": not model.selected,
                            "joined": model.selected, "dot": model.holds, "faint": model.loss > 0.1 or scheme == LABEL,
-                           "runs": [place[model.run]], "text": _model(model)} for model in models.itertuples()]
+                           "snr": settings.figure3.snr_db, "runs": [place[model.run]], "text": _model(model)}
+                  for model in models.itertuples()]
         # A scheme that has been tried and has nothing within stays in the legend.
-        none = "" if models.selected.any() else " (none within)"
-        curves.append({"label": scheme + none, "style": SCHEMES.index(scheme), "digital": False, "stepped": True,
-                       "banded": False, "points": points})
+        curves.append({"label": scheme + ("" if models.selected.any() else " (none within)"), "points": points,
+                       "style": SCHEMES.index(scheme), "digital": False, "stepped": True, "banded": False})
     panel = {"reading": "", "curves": sorted(curves, key=lambda curve: curve["style"]),
              "x_label": "device operations (MACs), linear below 10⁵", "y_label": "real symbols per image",
              "x_ticks": [(x(0), "0"), *((x(10**power), f"10^{power}") for power in range(5, 10))],
@@ -104,7 +103,7 @@ def trade_off(rows: pd.DataFrame, settings: Study, place: dict[str, int]) -> lis
     # Of a narrower network the paper says nothing.
     if settings.network.width == 1:
         png = rows[rows.scheme == "PNG"].symbols
-        panel |= {"half": x(PAPER_HALF), "stars": [(x(PAPER_HALF), y(8)), *((x(4e6), y(size / 3)) for size in png)]}
+        panel |= {"half": x(PAPER_HALF), "stated": [(x(PAPER_HALF), y(8)), *((x(4e6), y(size / 3)) for size in png)]}
     return [panel]
 
 
@@ -121,8 +120,8 @@ def _model(model):
     if not math.isnan(model.ratio):
         parts.append(f"ratio {model.ratio:g}")
     parts += [f"{model.symbols:,.0f} symbols", f"{model.device_macs / 1e6:,.1f}·10⁶ operations",
-              f"{100 * model.accuracy_reporting:.1f} % on the reporting half"]
-    state = "within the tolerance" if model.within else "outside the tolerance"
-    if model.selected:
-        state = "selected"
-    return f"{', '.join(parts)}; {state}"
+              f"{100 * model.accuracy_reporting:.1f} %, {100 * model.loss:.1f} points below the baseline, on the half "
+              "that selects nothing"]
+    state = ("within the tolerance on both halves" if model.holds else
+             f"{'within' if model.within else 'outside'} the tolerance on the half that selects")
+    return f": {', '.join(parts)}; {'selected, ' if model.selected else ''}{state}"

@@ -16,6 +16,9 @@ function element(tag, attributes, ...children) {
 const percent = value => value === undefined || value === null ? "" : (100 * value).toFixed(1);
 const number = value => typeof value !== "number" ? String(value) : Number.isInteger(value) ?
   value.toLocaleString("en") : String(+value.toPrecision(5));
+const AGAIN = "rests on a re-trained upstream model";
+const processor = run => /threads?$/.test(run.provenance.device) ? "CPU" : "GPU";
+const device = run => `${run.provenance.device} (${processor(run)})`;
 const link = name => runs.has(name) ? element("a", {href: "#" + name}, name) : element("span", {}, name);
 const links = names => names.length ? element("ul", {}, ...names.map(name => element("li", {}, link(name)))) : "none";
 
@@ -32,8 +35,7 @@ function command(name) {
 }
 
 function list(pairs) {
-  const rows = pairs.filter(pair => pair[1] !== undefined && pair[1] !== null && pair[1] !== "");
-  return element("dl", {}, ...rows.flatMap(([name, value]) =>
+  return element("dl", {}, ...pairs.filter(pair => ![undefined, null, ""].includes(pair[1])).flatMap(([name, value]) =>
     [element("dt", {}, name), element("dd", {}, value instanceof Node ? value : number(value))]));
 }
 
@@ -43,13 +45,29 @@ function table(head, rows) {
     element("thead", {}, row(head, "th")), element("tbody", {}, ...rows.map(cells => row(cells, "td")))));
 }
 
-// --- the figures ---
-
 const tip = document.getElementById("tip");
 
+function apart(point, x, y) {
+  const box = point.querySelector(".hit").getBoundingClientRect();
+  return Math.hypot(x - box.x - box.width / 2, y - box.y - box.height / 2);
+}
+
+function nearest(points, {clientX: x, clientY: y}) {  // points overlap, and the browser finds the one drawn last
+  return points.reduce((best, point) => apart(point, x, y) <= apart(best, x, y) ? point : best);
+}
+
+function hideTip() {
+  tip.hidden = true;
+  document.querySelector(".near")?.classList.remove("near");
+}
+
 function showTip(point) {
-  const box = point.getBoundingClientRect();
-  tip.textContent = point.getAttribute("aria-label");
+  hideTip();
+  const box = point.querySelector(".hit").getBoundingClientRect();
+  point.classList.add("near");
+  const others = [...point.closest(".plot").querySelectorAll(".point")].filter(other =>
+    other !== point && apart(other, box.x + box.width / 2, box.y + box.height / 2) < 4).length;
+  tip.textContent = point.getAttribute("aria-label") + (others ? `. ${others} more here: arrow keys` : "");
   tip.hidden = false;
   tip.style.left = Math.max(4, Math.min(box.left, innerWidth - tip.offsetWidth - 8)) + "px";
   tip.style.top = (box.top > tip.offsetHeight + 12 ? box.top - tip.offsetHeight - 8 : box.bottom + 8) + "px";
@@ -61,19 +79,24 @@ function openPoint(point) {
   point.classList.add("chosen");
   const behind = point.dataset.runs.split(",").map(place => data.runs[place]), snr = Number(point.dataset.snr);
   const items = behind.map(run => {
-    const draws = run.over_snr.find(pair => pair[0] === snr)?.[1] ?? run.over_snr.flatMap(pair => pair[1]);
-    const numbers = `: seed ${run.parameters.seed}, ${run.provenance.device}; ${draws.map(percent).join(" · ")} %` +
-      (point.dataset.snr ? ` at ${snr} dB` : "") + (draws.length > 1 ? ", one number a noise draw" : "");
+    const draws = run.over_snr.find(pair => pair[0] === snr)?.[1] ?? [];
+    const numbers = `: seed ${run.parameters.seed}, ${device(run)}; ${draws.map(percent).join(" · ")} % at ${snr} dB` +
+      (draws.length > 1 ? ", one number a noise draw" : "") + (run.retrained_upstream ? "; " + AGAIN : "");
     return element("li", {}, link(run.name), numbers, element("br"), command(run.name));
   });
   const many = behind.length > 1 ? `This point is the mean of ${behind.length} models.` : "This point is one model.";
   box.replaceChildren(element("p", {}, element("b", {}, point.getAttribute("aria-label")), ". " + many),
     element("ul", {}, ...items));
   box.classList.add("filled");
+  box.scrollIntoView({block: "nearest"});
 }
 
 for (const plot of document.querySelectorAll(".plot")) {
   const points = [...plot.querySelectorAll(".point")];
+  plot.onclick = event => {  // a click by Enter has no place
+    event.preventDefault();
+    openPoint(event.detail ? nearest(points, event) : event.target.closest(".point"));
+  };
   const curves = [...plot.querySelectorAll(".curve")].map(curve => [...curve.querySelectorAll(".point")]);
   points.forEach((point, place) => {
     const title = point.querySelector("title");  // the browser's own tooltip would stand over ours
@@ -81,9 +104,9 @@ for (const plot of document.querySelectorAll(".plot")) {
     title.remove();
     point.setAttribute("role", "button");
     point.setAttribute("tabindex", place ? -1 : 0);
-    point.onmouseenter = point.onfocus = () => showTip(point);
-    point.onmouseleave = point.onblur = () => { tip.hidden = true; };
-    point.onclick = event => { event.preventDefault(); openPoint(point); };
+    point.onfocus = () => showTip(point);
+    point.onmousemove = event => showTip(nearest(points, event));
+    point.onmouseleave = point.onblur = hideTip;
     point.onkeydown = event => {
       const curve = curves.findIndex(some => some.includes(point)), along = curves[curve].indexOf(point);
       const beside = step => curves[(curve + step + curves.length) % curves.length];
@@ -99,8 +122,6 @@ for (const plot of document.querySelectorAll(".plot")) {
     };
   });
 }
-
-// --- the cards ---
 
 function learningCurve(history) {
   const column = name => history.data.map(row => row[history.columns.indexOf(name)]);
@@ -142,14 +163,13 @@ function fill(card, run) {
   card.append(element("p", {}, "Compute it again, changing nothing here: ", command(run.name)),
     element("div", {class: "columns"},
       element("div", {}, element("h4", {}, "Where it came from"), list([
-        ["seed", run.parameters.seed], ["device", origin.device], ["precision", origin.precision],
+        ["seed", run.parameters.seed], ["device", device(run)], ["precision", origin.precision],
         ["threads", origin.threads], ["wall time", origin.seconds + " s"],
         ["peak memory", origin.peak_memory_mib && number(origin.peak_memory_mib) + " MiB"], ["finished", origin.end],
         ["commit", (origin.commit ?? "unknown") + (origin.uncommitted_changes ? ", with uncommitted changes" : "")],
         ["code hash", run.code], ["hash in result.json", run.hash],
         ["versions", Object.entries(origin.versions ?? {}).map(pair => pair.join(" ")).join(", ")],
-        ["upstream", run.retrained_upstream ? "rests on a re-trained upstream model" : ""],
-        ["used in", run.figures.join(", ")], ["files", files],
+        ["upstream", run.retrained_upstream ? AGAIN : ""], ["used in", run.figures.join(", ")], ["files", files],
         ["notebook", `${run.notebook}.ipynb; its executed copy is not kept, the command above makes it`]])),
       element("div", {}, element("h4", {}, "Accuracy (%) after each step up to here"),
         table(["run", "without noise", "at its SNR"], chain(run).map(step =>
@@ -167,8 +187,7 @@ function fill(card, run) {
 }
 
 function card(run) {
-  const at = run.metrics.accuracy_at_snr ?? run.metrics.accuracy_clean;
-  const made = element("details", {class: "card", "data-run": run.name},
+  const at = run.metrics.accuracy_at_snr ?? run.metrics.accuracy_clean, made = element("details", {class: "card", "data-run": run.name},
     element("summary", {}, run.name, at === undefined ? "" : element("span", {class: "note"}, ` · ${percent(at)} %`)));
   made.ontoggle = () => { if (made.open && made.children.length === 1) fill(made, run); };
   return made;
@@ -177,7 +196,7 @@ function card(run) {
 const form = document.getElementById("filter"), more = document.getElementById("more");
 const choices = {step: run => run.step, pool: run => run.parameters.pool, ratio: run => run.parameters.ratio,
   bandwidth: run => run.parameters.bandwidth, SNR: run => run.parameters.snr_db, scheme: run => run.parameters.scheme,
-  seed: run => run.parameters.seed};
+  seed: run => run.parameters.seed, "computed on": processor};
 for (const [name, of] of Object.entries(choices)) {
   const values = [...new Set(data.runs.map(of))].filter(value => value !== undefined && value !== null);
   if (typeof values[0] === "number") values.sort((a, b) => a - b);
@@ -185,12 +204,12 @@ for (const [name, of] of Object.entries(choices)) {
     ...values.map(value => element("option", {value}, String(value))))));
 }
 form.append(element("button", {type: "reset"}, "all runs"));
-const words = run => [run.name, run.provenance.device, run.provenance.commit, run.hash, run.code, run.notebook].join(" ").toLowerCase();
+const words = run => [run.name, device(run), run.provenance.commit, run.hash, run.code, run.notebook, ...run.figures,
+  run.retrained_upstream ? AGAIN : ""].join(" ").toLowerCase();
 
 let shown = 25;
 function search(first) {
-  const asked = form.elements.text.value.toLowerCase().split(/\s+/).filter(Boolean);
-  const found = data.runs.filter(run => asked.every(word => words(run).includes(word)) &&
+  const asked = form.elements.text.value.toLowerCase().split(/\s+/).filter(Boolean), found = data.runs.filter(run => asked.every(word => words(run).includes(word)) &&
     Object.entries(choices).every(([name, of]) => [String(of(run)), ""].includes(form.elements[name].value)));
   found.sort((a, b) => (b === first) - (a === first));
   document.getElementById("list").replaceChildren(...found.slice(0, shown).map(card));
@@ -201,7 +220,6 @@ form.oninput = () => { shown = 25; search(); };
 form.onsubmit = event => event.preventDefault();
 form.onreset = () => setTimeout(form.oninput);
 more.onclick = () => { shown += 100; search(); };
-
 function follow() {  // a link to a run opens its card, a link to a claim its details
   const name = decodeURIComponent(location.hash.slice(1)), run = runs.get(name);
   const claim = document.getElementById(name);
@@ -223,9 +241,7 @@ document.addEventListener("click", event => {  // also when the address is there
 addEventListener("hashchange", follow);
 search();
 follow();
-
-// Browsers that leave closed details out of print need them open.
-let closed = [];
+let closed = [];  // browsers that leave closed details out of print need them open
 addEventListener("beforeprint", () => {
   closed = [...document.querySelectorAll("details:not([open], .card)")];
   closed.forEach(part => { part.open = true; });

@@ -39,9 +39,8 @@ def write(profile: str) -> Path:
     """Write the page of a study's results; returns its path."""
     page = places.folder_of(study.load(profile), "report") / "index.html"
     page.parent.mkdir(parents=True, exist_ok=True)
-    text = render(profile)
     # Whole or not at all: somebody may have the page open, or stop the command.
-    places.replace(page, lambda path: path.write_text(text))
+    places.replace(page, lambda path: path.write_text(render(profile)))
     return page
 
 
@@ -55,8 +54,9 @@ def render(profile: str) -> str:
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE), autoescape=True, trim_blocks=True,
                                      lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     environment.filters["frame"] = _html
-    drawn = [_figure(settings, table, stem, place) for stem in NOTEBOOKS]
-    drawn = [figure for figure in drawn if figure]
+    drawn = [figure for stem in NOTEBOOKS if (figure := _figure(settings, table, stem, place))]
+    for card in cards:  # also those that no figure's list asks for, but that stand in it
+        card["figures"] = sorted({*card["figures"], *(each["stem"] for each in drawn if card["name"] in each["runs"])})
     # A study that has no manifest yet has nothing to compare with.
     altered = manifest.altered(settings, study.runs(settings)) if manifest.read(settings) else []
     verdicts = judge.judge(table, settings)
@@ -92,8 +92,8 @@ def _emphasised(text):
 
 def _html(frame):
     """A table as HTML, numbers to a tenth."""
-    return Markup(frame.to_html(index=False, na_rep="", border=0, justify="left",
-                                float_format=lambda value: f"{value:.1f}"))
+    html = frame.to_html(index=False, na_rep="", border=0, justify="left", float_format="{:.1f}".format)
+    return Markup(re.sub(r"(?<=>)-(?=\d)", "−", html))
 
 
 def _notebook(settings, name):
@@ -145,7 +145,7 @@ def _origins(cards):
     joined = {"device": ("device", lambda column: ", ".join(sorted(set(column)))),
               "steps": ("step", lambda column: ", ".join(column.value_counts(sort=False).index)),
               "runs": ("step", "size")}
-    return rows.groupby(["day", "commit"], as_index=False).agg(**joined)
+    return rows.groupby(["day", "commit"], as_index=False).agg(**joined).sort_values("day", ascending=False)
 
 
 def _figure(settings, table, stem, place):

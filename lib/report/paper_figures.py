@@ -152,7 +152,7 @@ def _draw_scheme(axis: Axes, scheme: str, models: pd.DataFrame, look: dict) -> N
 
 
 def _draw_paper(axis: Axes, models: pd.DataFrame) -> None:
-    """The paper's stated points: half of the network's operations, and stars at what it reaches."""
+    """The paper's stated points: half of the network's operations, and crosses at what it reaches."""
     axis.axvline(PAPER_HALF, color="grey", ls=":", lw=1, label="156·10⁶, half of the network")
     macs, symbols, label = [PAPER_HALF], [8], "the paper: 8 symbols at 156·10⁶"
     # Where PNG has not been measured yet, only the paper's other point has a place.
@@ -160,7 +160,7 @@ def _draw_paper(axis: Axes, models: pd.DataFrame) -> None:
         macs.append(4e6)
         symbols.append(png / 3)  # "about 3×" less than PNG
         label = "the paper: 8 symbols at 156·10⁶; PNG/3 at 4·10⁶"
-    axis.plot(macs, symbols, marker="*", color="k", ls="", ms=8, zorder=1, alpha=0.8, label=label)
+    axis.plot(macs, symbols, marker="x", color="k", ls="", ms=8, mew=2, zorder=4, label=label)
 
 
 def _title(models: pd.DataFrame, settings: Study) -> str:

@@ -102,6 +102,9 @@ async function withoutResults(context) {
     const text = await said(page) + found.map(error => error.evalue).join(" ");
     check(`${name} without results names the command that fills it`, text.includes("./run_all.sh") && !traces.length,
       text.match(/[^.;]*\.\/run_all\.sh[^.;\n]*/)?.[0].trim() ?? text.slice(0, 200));
+    await page.evaluate(() => document.querySelector(".jp-WindowedPanel-outer").scrollTo(0, 0));
+    await page.locator(".jp-OutputArea-output").filter({hasText: "run_all.sh"}).first()
+      .scrollIntoViewIfNeeded({timeout: 3000}).catch(() => {});
     await page.screenshot({path: `${folder}/empty-${name}.png`});
     await page.close();
   }

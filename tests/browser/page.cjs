@@ -56,6 +56,22 @@ async function figures(page) {
   }
 }
 
+async function nearest(page) {
+  const wrong = await page.evaluate(() => [...document.querySelectorAll(".plot")].flatMap(plot => {
+    const centre = point => {
+      const box = point.querySelector(".hit").getBoundingClientRect();
+      return [box.x + box.width / 2, box.y + box.height / 2];
+    };
+    return [...plot.querySelectorAll(".point")].filter(point => {
+      const [clientX, clientY] = centre(point);  // before the click, which may scroll
+      plot.dispatchEvent(new MouseEvent("click", {detail: 1, clientX, clientY, bubbles: true}));
+      const [x, y] = centre(point), [otherX, otherY] = centre(plot.querySelector(".chosen"));
+      return Math.hypot(x - otherX, y - otherY) > 2;  // a mouse has whole pixels
+    }).map(point => point.getAttribute("aria-label"));
+  }));
+  check("a click on a point opens it, not one that lies over it", wrong.length === 0, wrong.slice(0, 3).join("; "));
+}
+
 async function keyboard(page) {
   await page.locator("section.figure .plot .point").first().focus();
   const label = () => page.evaluate(() => document.activeElement.getAttribute("aria-label"));
@@ -126,6 +142,7 @@ async function printed(context, complaints) {
   await links(page);
   await figures(page);
   if (folder) await page.locator(".card").first().screenshot({path: `${folder}/card.png`});
+  await nearest(page);
   await keyboard(page);
   await everyCard(page);
   await narrow(context, complaints);

@@ -226,11 +226,25 @@ def test_c5_tells_who_has_no_model_within_the_tolerance():
     assert rows.numbers["C5"].endswith(f"no model of BottleNet++, {results.PROPOSED} 8 symbols")
 
 
+def test_c5_tells_the_most_that_models_not_ruled_out_could_give():
+    models = table({**POOL5, "symbols": 64}, {**POOL5, "symbols": 32, **LUCKY}, {**PLUS, "symbols": 8192})
+    rows = judge.judge(models, study.load("paper")).set_index("claim")
+    assert rows.numbers["C5"].endswith("BottleNet++ 8192 symbols, JSCC + pruning 32 symbols; with every model of ours "
+                                       "that is not ruled out, at most 256× less")
+
+
+def test_c9_tells_which_points_are_beaten_by_luck():
+    models = table({**POOL5, **LUCKY}, {**PLUS, "device_macs": 160e6}, {**OLD, "device_macs": 160e6})
+    rows = judge.judge(models, study.load("paper")).set_index("claim")
+    assert rows.numbers["C9"] == ("2 of 2 selected points of theirs are dominated, 0 by a model of ours that is within "
+                                  "the tolerance on both halves")
+
+
 def test_c9_tells_who_has_no_model_within_the_tolerance():
     rows = judge.judge(table(POOL5, {**PLUS, "device_macs": 160e6}, {**OLD, **WRONG}),
                         study.load("paper")).set_index("claim")
-    assert rows.numbers["C9"] == ("1 of 1 selected points of theirs are dominated; no model of BottleNet is within "
-                                  "the tolerance")
+    assert rows.numbers["C9"] == ("1 of 1 selected points of theirs are dominated, 1 by a model of ours that is within "
+                                  "the tolerance on both halves; no model of BottleNet is within the tolerance")
 
 
 @pytest.mark.parametrize("rows, expected", [

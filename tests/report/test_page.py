@@ -145,6 +145,39 @@ def test_a_point_is_the_mean_of_the_runs_behind_it(read, data):
         assert list(dict.fromkeys(name for name, _ in rows)) in runs, start
 
 
+def figure_rows(stem):
+    with open(study.ROOT / "outputs" / "quick" / "figures" / f"{stem}.csv") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_point_of_figure_3_says_how_far_below_the_baseline_it_is(read):
+    rows = figure_rows("figure3")
+    for row in rows:
+        words = f"{100 * float(row['accuracy_reporting']):.1f} %, {100 * float(row['loss']):.1f} points below"
+        both = "within the tolerance on both halves" if row["holds"] == "True" else "the tolerance on the half that"
+        assert any(title.startswith(row["scheme"]) and words in title and both in title
+                   for title in read.texts["title"]), row
+    assert len(rows) > 10
+
+
+def test_a_card_names_every_figure_that_its_run_stands_in(data):
+    named = {card["name"]: set(card["figures"]) for card in data["runs"]}
+    for stem in ("figure3", "figure4a", "figure4b", "figure5"):
+        assert all(stem in named[row["run"]] for row in figure_rows(stem))
+    assert {"figure3", "figure5"} <= named["baselines/label-pool5-r0.00-b16-snr14.5-s0"]
+
+
+def test_a_caption_says_of_what_a_point_is_the_mean_and_at_which_snr_a_fixed_model_was_trained(text):
+    caption = text[text.index('<section id="figure5"'):text.index('<section id="label-code"')]
+    assert "A point is one model, of seed 0" in caption  # quick has one seed
+    assert f"one model, trained at {study.load('quick').figure5.fixed_snr_db:g} dB" in caption
+
+
+def test_a_negative_number_has_a_minus_and_no_hyphen(text):
+    tables = re.sub(r"<script.*", "", text, flags=re.S)
+    assert ">−" in tables and not re.search(r">-\d", tables)
+
+
 def test_the_same_results_make_the_same_bytes(text):
     script = ("import hashlib; from lib.report import page; "
               "print(hashlib.sha256(page.render('quick').encode()).hexdigest())")

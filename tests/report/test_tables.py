@@ -91,11 +91,11 @@ def test_each_point_of_the_ablations_has_its_own_rows():
 def test_the_selected_models_are_shown_in_whole_numbers():
     points = pd.DataFrame([
         {"scheme": "PNG", "pool": None, "ratio": None, "device_macs": 0, "symbols": 7323, "selected": True,
-         "accuracy_reporting": 0.7},
+         "accuracy_reporting": 0.7, "loss": 0.0},
         {"scheme": "JPEG", "pool": 1, "ratio": 0.75, "device_macs": 4512345.0, "symbols": 2048, "selected": True,
-         "accuracy_reporting": 0.69},
+         "accuracy_reporting": 0.69, "loss": 0.015},
         {"scheme": "JPEG", "pool": 1, "ratio": 0.75, "device_macs": 5, "symbols": 2048, "selected": False,
-         "accuracy_reporting": 0.69}])
+         "accuracy_reporting": 0.69, "loss": 0.015}])
     rows = tables.selected_table(points).fillna("").to_dict("split")["data"]
-    assert rows == [["JPEG", "1", "0.75", "4,512,345", "2,048", pytest.approx(69)],
-                    ["PNG", "", "", "0", "7,323", pytest.approx(70)]]
+    assert rows == [["JPEG", "1", "0.75", "4,512,345", "2,048", pytest.approx(69), pytest.approx(1.5)],
+                    ["PNG", "", "", "0", "7,323", pytest.approx(70), 0]]
