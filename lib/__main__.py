@@ -1,15 +1,13 @@
 """The command line behind ./run_all.sh: a study, and what can be asked of one."""
 
 import argparse
-import os
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from lib import InputError, results, study
 from lib.batch import checks, places
 from lib.evidence import manifest, provenance
-from lib.execution import estimate, machine, processes, workflow
+from lib.execution import estimate, processes, workflow
 
 FLAGS = ("jobs", "only", "dry_run", "rerun_stale", "upstream", "sample", "snr", "macs", "symbols", "drop")
 
@@ -215,18 +213,4 @@ COMMANDS = {
     "report": Command(report, range(0, 2), ("jobs",)), "bench": Command(bench, range(0, 1))}
 
 if __name__ == "__main__":
-    machine.open_closed_streams()
-    processes.stop_on_signals()
-    try:
-        code = main(sys.argv[1:])
-        sys.stdout.flush()
-        sys.exit(code)
-    except BrokenPipeError:  # nobody reads on, as after `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("Interrupted; the same command goes on from the last checkpoints.", file=sys.stderr)
-        sys.exit(130)
+    processes.command_line(main)

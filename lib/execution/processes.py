@@ -145,15 +145,27 @@ def stop_on_signals() -> None:
 
 
 def command_line(main: Callable[[list[str]], int]) -> None:
-    """End this process with what `main(arguments)` returns, 2 and a sentence for an InputError, 130 for a signal."""
+    """End this process with what `main(arguments)` returns, and with a sentence where it cannot go on.
+
+    The exit code is 2 for an InputError, 130 for a signal, 1 for a file that cannot be written (a full disk) or read.
+    """
     machine.open_closed_streams()
     stop_on_signals()
     try:
-        sys.exit(main(sys.argv[1:]))
+        code = main(sys.argv[1:])
+        sys.stdout.flush()
+        sys.exit(code)
+    except BrokenPipeError:  # nobody reads on, as after `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except InputError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+    except OSError as error:
+        print(f"{type(error).__name__}: {error}; what was finished is kept.", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
+        print("Interrupted; the same command goes on from the last checkpoints.", file=sys.stderr)
         # 128 and the number of SIGINT, as shells have it.
         sys.exit(130)
 

@@ -75,7 +75,10 @@ class Errors(logging.Handler):
         """Print the last line of each error, and where all of it stands."""
         for text in self.texts:
             print(f"Snakemake: {text.splitlines()[-1].strip()}", file=sys.stderr)
-        log = f" (all that Snakemake says: {self.store(settings)})" if self.texts else ""
+        try:
+            log = f" (all that Snakemake says: {self.store(settings)})" if self.texts else ""
+        except OSError as error:  # as where the disk is full
+            log = f" (what Snakemake says cannot be kept: {error})"
         print(f"{settings.name}: {'the study' if self.texts else 'a run'} failed{log}; what was finished is kept, "
               "and the same command goes on from there.", file=sys.stderr)
 

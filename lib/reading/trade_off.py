@@ -18,8 +18,8 @@ def luck(models: pd.DataFrame, table: pd.DataFrame) -> str:
     if chosen.empty:
         return "no model is selected"
     selecting, reporting = (below(chosen, table, half).mean() for half in ("selecting", "reporting"))
-    return (f"{len(chosen)} selected models, below the baseline in the mean: {selecting:.2f} points on the half that "
-            f"selected them, {reporting:.2f} on the other").replace("-", "−")
+    return (f"{len(chosen)} selected models, points below the baseline in the mean: {selecting:.2f} on the half that "
+            f"selected, {reporting:.2f} on the other").replace("-", "−")
 
 
 def tried(models: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:

@@ -186,6 +186,21 @@ def test_the_runs_under_way_when_lib_is_edited_end_well(empty, module):
     assert places.finished(folder(PRETRAIN)) and not places.finished(folder(MODEL))
 
 
+@pytest.mark.parametrize("error, code, sentence", [
+    (OSError(28, "No space left on device", "a file"), 1, "OSError: [Errno 28] No space left on device: 'a file'; what "
+     "was finished is kept.\n"),
+    (InputError("One sentence."), 2, "One sentence.\n"),
+    (KeyboardInterrupt(), 130, "Interrupted; the same command goes on from the last checkpoints.\n")])
+def test_a_command_that_cannot_go_on_ends_with_a_sentence(monkeypatch, capsys, error, code, sentence):
+    def main(arguments):
+        raise error
+
+    monkeypatch.setattr(processes, "stop_on_signals", lambda: None)
+    with pytest.raises(SystemExit) as end:
+        processes.command_line(main)
+    assert (end.value.code, capsys.readouterr()) == (code, ("", sentence))
+
+
 # What is stopped
 
 def begin(root, *arguments):

@@ -144,7 +144,7 @@ TABLE = pd.DataFrame({"step": ["pretrain", "pretrain"], "seed": [0, 1], "accurac
 
 def test_luck_is_the_mean_loss_of_the_selected_on_each_half():
     assert "2 selected models" in trade_off.luck(MODELS, TABLE)
-    assert "0.50 points on the half that selected them, 2.00 on the other" in trade_off.luck(MODELS, TABLE)
+    assert "0.50 on the half that selected, 2.00 on the other" in trade_off.luck(MODELS, TABLE)
     assert trade_off.luck(MODELS.assign(selected=False), TABLE) == "no model is selected"
 
 

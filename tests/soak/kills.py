@@ -98,11 +98,11 @@ def moment(project: watched.Project, process: psutil.Popen, chance: random.Rando
 
     A command needs most of its time to begin, so that most of the times are counted from where a run is under way.
     """
-    if chance.random() < 0.25:
+    if chance.random() < 0.15:
         return wait(process, chance.uniform(0.05, longest))
     while wait(process, 0.2) is None:
         if family(project, process)[1]:
-            return wait(process, chance.uniform(0.05, longest / 4))
+            return wait(process, min(longest, chance.expovariate(12 / longest)))
     return process.returncode
 
 
@@ -118,10 +118,10 @@ def command(project: watched.Project, chance: random.Random) -> tuple[str, ...]:
 
 
 def choose(project: watched.Project, process: psutil.Popen, chance: random.Random) -> tuple[str, list[psutil.Process]]:
-    """Who is struck: the command, a run or report (half of the time, if there is one), their server, or all at once."""
+    """Who is struck: the command, a run or report (mostly, if there is one), their server, or all at once."""
     servers, runs, others = family(project, process)
     kinds = [("the command", [process])] * 2 + [("all", [process, *others])]
-    kinds += [("a run", [chance.choice(runs)])] * 4 if runs else []
+    kinds += [("a run", [chance.choice(runs)])] * 6 if runs else []
     kinds += [("the server", servers)] if servers else []
     return chance.choice(kinds)
 
