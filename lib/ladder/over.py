@@ -20,7 +20,7 @@ from lib.schemes import features as coding
 from lib.study import Study
 
 LEARNING, TRIED = 2000, 500  # training images for the codes, and those of them that choose one
-DESIGNS_DB = [2.5 * step for step in range(-4, 11)]  # SNRs whose capacity a code is made for
+DESIGNS_DB = sorted([*(2.5 * step for step in range(-4, 11)), 14.5])  # SNRs whose capacity a code is made for
 
 
 def send_over(entry: Over, spec: Channel, snr_db: float) -> torch.nn.Module:
