@@ -103,6 +103,13 @@ class Tables:
         """One of its columns, over the SNR."""
         return by_snr(self.compared, column)
 
+    def at(self, name: str, snr_db: float, column: str) -> float:
+        """One number of it, in percent; KeyError where there is none, so that no sentence rests on nothing."""
+        value = self.compared.set_index(["channel", "snr_db"]).loc[(name, snr_db), column]
+        if value != value:
+            raise KeyError(f"{name} at {snr_db:g} dB has no {column} yet")
+        return value
+
     @property
     def constellations(self) -> pd.DataFrame:
         """Discrete constellations against free symbols."""
