@@ -141,7 +141,8 @@ def test_one_parameters_cell_and_it_comes_first(path):
 def test_the_parameters_are_plain_values(path):
     tree = ast.parse("".join(cells(path)[0]["source"]))
     values = {assigned(node): ast.literal_eval(node.value) for node in tree.body}
-    assert values["study"] == "quick"
+    # Only params/channels.yaml has been sent over channels, and its results are shipped.
+    assert values["study"] == ("channels" if path.stem == "40_channels" else "quick")
     assert all(value is None or isinstance(value, str | int | float) for value in values.values())
 
 
