@@ -70,6 +70,8 @@ async function runAll(context, name) {
   check(`${name} runs to its end`, found.length === 0, found.map(error => error.evalue).join("; "));
   const pictures = (await outputs(page)).filter(output => output.data?.["image/png"]).length;
   check(`${name} shows pictures`, pictures > 0, pictures);
+  const warned = (await outputs(page)).filter(output => output.name === "stderr").map(output => [output.text].flat().join(""));
+  check(`${name} warns of nothing`, warned.length === 0, warned.join(" ").slice(0, 200));
   await look(page, name);
   return page;
 }
