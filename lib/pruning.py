@@ -28,7 +28,6 @@ def taylor_scores(model: nn.Module, batches: Iterable, pool: int) -> Scores:
     Raises InputError without a batch.
     """
     watched = {path: filters.name for filters in structure.filters_before(model, pool) for path in filters.seen}
-    first = next(path for path, _ in model.named_modules() if path in watched)
     # In double precision and summed over all batches: the ranking must not hang on their order.
     sums = {name: 0.0 for name in structure.convolutions(model, pool)}
     effects = {}  # of the examples of one batch, [N, filters]
@@ -36,8 +35,8 @@ def taylor_scores(model: nn.Module, batches: Iterable, pool: int) -> Scores:
 
     def watch(path):
         def forward_hook(module, inputs, activation):
-            if path == first:
-                activation = activation.detach().requires_grad_()  # what lies before it needs no gradients
+            if not activation.requires_grad:  # the first of all: what lies before it needs no gradients
+                activation = activation.detach().requires_grad_()
             values = activation.detach()  # of the activation itself, its hook would never let go
             activation.register_hook(lambda gradient: accumulate(watched[path], values, gradient))
             return activation
