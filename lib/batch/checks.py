@@ -9,6 +9,7 @@ from lib import InputError, geometry
 from lib.batch.parameters import Study
 from lib.batch.points import PICTURES, RUN_PARAMETERS, SCHEMES, VARIANTS
 from lib.batch.runs import FIGURES, NOTEBOOKS, Point, Run, name, resolved
+from lib.schedule import Schedule
 
 
 def first_error(error: ValidationError) -> str:
@@ -64,6 +65,9 @@ def check_point(settings: Study, parameters: Mapping[str, Any]) -> None:
     # Other schemes have bandwidths of their own, below.
     if point["bandwidth"] is not None and point["scheme"] is None:
         geometry.symbol_channels(pool, point["bandwidth"], settings.data.side, network.name)
+        if geometry.map_side(pool, settings.data.side, network.name) == 1:
+            _check_last_batch(settings, {"autoencoder": settings.autoencoder, "end_to_end": settings.end_to_end},
+                              "the link", pool)
     _check_scheme(settings, point["scheme"])
     settings.channel.check(point["bandwidth"], point["scheme"])
     # Of the unpruned network: other schemes start from that.
@@ -75,7 +79,8 @@ def check_point(settings: Study, parameters: Mapping[str, Any]) -> None:
         if point["scheme"] == "bottlenet_plus":
             _check_bottlenet_plus(pool, channels, point["bandwidth"])
         if point["scheme"] in ("bottlenet", "bottlenet_plus") and pool >= 4 and settings.baselines:
-            _check_last_batch(settings, point["scheme"], pool)
+            _check_last_batch(settings, {f"baselines.{phase}": getattr(settings.baselines, phase)
+                                         for phase in ("frozen", "everything")}, f"{point['scheme']!r}", pool)
 
 
 def _check_bottlenet_plus(pool: int, channels: int, bandwidth: int) -> None:
@@ -102,14 +107,13 @@ def train_images(settings: Study) -> int:
     return settings.data.counts[1]
 
 
-def _check_last_batch(settings: Study, scheme: str, pool: int) -> None:
+def _check_last_batch(settings: Study, schedules: Mapping[str, Schedule], what: str, pool: int) -> None:
     """Its maps have a single pixel there, so that batch norm needs two images in every batch."""
-    for phase in ("frozen", "everything"):
-        schedule = getattr(settings.baselines, phase)
+    for section, schedule in schedules.items():
         images = min(schedule.images_per_epoch or train_images(settings), train_images(settings))
         if images % schedule.batch_size == 1:
-            raise InputError(f"baselines.{phase}: {images} images in batches of {schedule.batch_size} leave one image "
-                             f"for the last, which {scheme!r} after pooling {pool} cannot train on.")
+            raise InputError(f"{section}: {images} images in batches of {schedule.batch_size} leave one image "
+                             f"for the last, which {what} after pooling {pool} cannot train on.")
 
 
 def check_prune(settings: Study, listed: Mapping[str, Run], run: Run) -> None:
