@@ -97,7 +97,7 @@ def check_ready(settings: study.Study, todo: list[study.Run]) -> None:
     for notebook in {item.notebook for item in todo} | set(study.REPORT):
         places.notebook_file(notebook)
     for split in ("train", "test"):
-        data.load(settings.data.name, settings.data.root, split)
+        data.load(settings.data.name, settings.data.root, split, settings.data.side)
 
 
 def remaining(settings: study.Study, todo: list[study.Run]) -> str:

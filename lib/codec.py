@@ -4,9 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lib import vgg
 from lib.channel import AWGN, normalize_power
-from lib.geometry import SYMBOLS_PER_CHANNEL, symbol_channels  # noqa: F401
+from lib.geometry import SYMBOLS_PER_CHANNEL, latent_channels, map_side, symbol_channels  # noqa: F401
+from lib.networks import structure
+from lib.networks.layers import Network
 
 PEDESTAL = 2.0**-36
 
@@ -112,10 +113,14 @@ class Link(nn.Module):
 
 
 def link(pool: int, channels: int, bandwidth: int, snr_db: float, gdn: bool = True,
-         channel: nn.Module | None = None) -> Link:
-    """The autoencoder for a split whose feature map has `channels` channels, over AWGN or a given channel."""
-    # After pooling 5 the map is 1×1: there is nothing to halve.
-    latent, stride = symbol_channels(pool, bandwidth), 1 if pool == 5 else 2
+         channel: nn.Module | None = None, size: int | None = None) -> Link:
+    """The autoencoder for a split whose map has `channels` channels of size × size, over AWGN or a given channel.
+
+    Without a `size`, that of VGG16's map of a 32×32 image after this pooling.
+    """
+    latent = latent_channels(size, bandwidth) if size else symbol_channels(pool, bandwidth)
+    # Of a single pixel there is nothing to halve.
+    stride = 1 if (size or map_side(pool)) == 1 else 2
     return Link(Encoder(channels, latent, stride, gdn), Decoder(latent, channels, stride, gdn), snr_db,
                 channel)
 
@@ -123,17 +128,14 @@ def link(pool: int, channels: int, bandwidth: int, snr_db: float, gdn: bool = Tr
 class Pipeline(nn.Module):
     """Device half, link and edge half: the system of Fig. 1. Images to logits."""
 
-    def __init__(self, network: vgg.VGG, pool: int, link: Link):
+    def __init__(self, network: Network, pool: int, link: Link):
         super().__init__()
-        self.device_half, self.edge_half = vgg.split(network, pool)
+        self.device_half, self.edge_half = structure.split(network, pool)
         self.link = link
 
-    def feature_shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of the feature map of a 32×32 image at the split."""
-        # Each pooling halves the side.
-        size = 32 >> sum(isinstance(module, nn.MaxPool2d) for module in self.device_half)
-        channels = [module.out_channels for module in self.device_half if isinstance(module, nn.Conv2d)][-1]
-        return channels, size, size
+    def feature_shape(self, image: tuple[int, int, int] = (3, 32, 32)) -> tuple[int, int, int]:
+        """(C, H, W) of the feature map at the split of an image of this shape."""
+        return structure.feature_shape(self.device_half, image)
 
     def transmit(self, images: torch.Tensor) -> torch.Tensor:
         """What the device puts on the channel: [N, symbol_channels, h, w]."""

@@ -1,104 +1,16 @@
-"""CIFAR-100, its shipped 10-class subset, and the paper's augmentation (Sec. III-A).
+"""Images in memory: both splits of a data set, its normalisation, and the paper's augmentation (Sec. III-A).
 
     python -m lib.data        makes the subset in data/mini anew from the official files in data/
 """
 
-import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 
-from lib import InputError, torchvision_ops
+from lib.datasets.official import MINI, MINI_CLASSES, ROOT, class_names, load, make_mini  # noqa: F401
 
-ROOT = Path(__file__).resolve().parent.parent
-MINI = ROOT / "data" / "mini"
-MINI_CLASSES = ("apple", "bicycle", "castle", "dolphin", "leopard",
-                "lobster", "orange", "rocket", "sunflower", "wardrobe")
-TILES = 25  # images in a row of a sheet
 PADDING = 4
-
-
-def load(name: str, root: str = "data", split: str = "train") -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the whole split: uint8 images [N, 3, 32, 32] and int64 labels [N].
-
-    `name` is `cifar100` (official files under `root`, downloaded if absent) or `mini` (shipped; `root` is
-    ignored). Raises InputError for an unknown name or split and for missing or damaged files.
-    """
-    if split not in ("train", "test"):
-        raise InputError(f"The split must be 'train' or 'test', not {split!r}.")
-    # The subset needs neither network nor torchvision, so that a clone runs at once.
-    if name == "mini":
-        return _load_mini(split)
-    if name == "cifar100":
-        official = _cifar100(root, split)
-        return torch.from_numpy(official.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(official.targets)
-    raise InputError(f"The data set must be 'cifar100' or 'mini', not {name!r}.")
-
-
-def class_names(name: str, root: str = "data") -> list[str]:
-    """The names of the classes, in the order of the labels."""
-    return list(MINI_CLASSES) if name == "mini" else _cifar100(root, "test").classes
-
-
-def _cifar100(root, split):
-    torchvision_ops.mend()
-    from torchvision.datasets import CIFAR100  # here, because importing it takes seconds
-
-    root = ROOT / root
-    # A failed download must not leave an empty folder behind that looks like data.
-    was_there = root.exists()
-    try:
-        # It checks the md5 of every file before it unpickles one.
-        return CIFAR100(root, train=split == "train", download=True)
-    except Exception as error:  # torchvision raises RuntimeError, URLError or OSError, by cause
-        if not was_there and root.exists() and not any(root.iterdir()):
-            root.rmdir()
-        raise InputError(f"CIFAR-100 is missing or damaged in {root} and could not be downloaded: put the official "
-                         f"python version's files train, test and meta into {root / 'cifar-100-python'}.") from error
-
-
-def _load_mini(split):
-    # A checksum a sheet: WebP opens a damaged picture without a word.
-    lines = set(_read(MINI / "SHA256SUMS").decode().splitlines())
-    images, labels = [], []
-    for label, name in enumerate(MINI_CLASSES):
-        path = MINI / split / f"{name}.webp"
-        if f"{hashlib.sha256(_read(path)).hexdigest()}  {split}/{name}.webp" not in lines:
-            raise InputError(f"The image sheet {path} is damaged: restore it with `git checkout {path}`.")
-        sheet = torch.from_numpy(np.array(Image.open(path).convert("RGB")))
-        # A sheet is a grid of images, TILES in a row, in the order of the official file.
-        tiles = sheet.unfold(0, 32, 32).unfold(1, 32, 32)  # [rows, columns, 3, 32, 32]
-        images.append(tiles.reshape(-1, 3, 32, 32))
-        labels.append(torch.full((len(images[-1]),), label))
-    return torch.cat(images), torch.cat(labels)
-
-
-def _read(path):
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"The shipped file {path} cannot be read: restore it with `git checkout {path}`.") from error
-
-
-def make_mini(root: str = "data") -> None:
-    """Write the subset as one lossless picture a class and split, with checksums, from the official files."""
-    sums = []
-    for split in ("train", "test"):
-        images, labels = load("cifar100", root, split)
-        names = class_names("cifar100", root)
-        (MINI / split).mkdir(parents=True, exist_ok=True)
-        for name in MINI_CLASSES:
-            tiles = images[labels == names.index(name)]
-            sheet = tiles.reshape(-1, TILES, 3, 32, 32).permute(0, 3, 1, 4, 2).reshape(-1, TILES * 32, 3)
-            # Lossless WebP: smaller than PNG, and as exact.
-            path = MINI / split / f"{name}.webp"
-            Image.fromarray(sheet.numpy()).save(path, lossless=True, quality=100, method=6, exact=True)
-            sums.append(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {split}/{name}.webp")
-    (MINI / "SHA256SUMS").write_text("\n".join(sums) + "\n")
 
 
 @dataclass
@@ -118,10 +30,10 @@ class Dataset:
         return images.float().sub_(self.mean.to(images.device)).div_(self.std.to(images.device))
 
 
-def dataset(name: str, root: str = "data") -> Dataset:
+def dataset(name: str, root: str = "data", side: int = 32) -> Dataset:
     """Load both splits of a data set."""
-    train_images, train_labels = load(name, root, "train")
-    test_images, test_labels = load(name, root, "test")
+    train_images, train_labels = load(name, root, "train", side)
+    test_images, test_labels = load(name, root, "test", side)
     # By histogram, exactly: a mean over 51 million float32 pixels would depend on how it is summed.
     counts = torch.stack([torch.bincount(c.flatten(), minlength=256) for c in train_images.unbind(1)]).double()
     levels = torch.arange(256).double()
@@ -140,13 +52,14 @@ def draw_augmentation(count: int, generator: torch.Generator | None) -> torch.Te
 
 
 def augment(images: torch.Tensor, choices: torch.Tensor) -> torch.Tensor:
-    """Pad with black, crop 32×32, flip (Sec. III-A), a whole batch at once.
+    """Pad with black, crop to the images' size, flip (Sec. III-A), a whole batch at once.
 
-    uint8 [N, 3, 32, 32] and the choices [N, 3] of `draw_augmentation` to uint8 [N, 3, 32, 32].
+    uint8 [N, 3, S, S] and the choices [N, 3] of `draw_augmentation` to uint8 [N, 3, S, S].
     """
     rows, columns, flips = choices.unbind(1)
     # All 81 crops as views without a copy; the next line picks one an image.
-    crops = F.pad(images, (PADDING,) * 4).unfold(2, 32, 1).unfold(3, 32, 1)
+    side = images.shape[-1]
+    crops = F.pad(images, (PADDING,) * 4).unfold(2, side, 1).unfold(3, side, 1)
     crops = crops[torch.arange(len(images), device=images.device), :, rows, columns]
     return torch.where(flips.bool().view(-1, 1, 1, 1), crops.flip(3), crops)
 

@@ -1,40 +1,49 @@
 """The counts of the system: layers, filters, symbols. No torch, so that a study is checked in an instant."""
 
 from lib import InputError
+from lib.networks.descriptions import BLOCKS, CHANNELS, POOLS, described, widths  # noqa: F401
 
-# Configuration D of Simonyan and Zisserman (2015).
-BLOCKS = (2, 2, 3, 3, 3)  # convolutions before each pooling of VGG16
-CHANNELS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
-POOLS = (1, 2, 3, 4, 5)
-SYMBOLS_PER_CHANNEL = {1: 64, 2: 16, 3: 4, 4: 1, 5: 1}  # of a 32×32 input, after the encoder's stride
 FLOOR = 2  # filters that pruning leaves in every layer
 
 
-def widths(width: float) -> list[int]:
-    """Filters of the 13 convolutions at a relative width."""
-    # One filter at least, or a narrow test network would have empty layers.
-    return [max(1, round(width * c)) for c in CHANNELS]
+def total_filters(width: float, pool: int, network: str = "vgg16_bn") -> int:
+    """Convolution filters before the split; those that additions tie together count as one."""
+    return sum(widths(width, network, pool))
 
 
-def total_filters(width: float, pool: int) -> int:
-    """Convolution filters before the split."""
-    if pool not in POOLS:
-        raise InputError(f"The split must be after pooling 1 to 5, not {pool!r}.")
-    return sum(widths(width)[:sum(BLOCKS[:pool])])
+def map_side(pool: int, side: int = 32, network: str = "vgg16_bn") -> int:
+    """The side of the feature map at a split, of images of side × side pixels."""
+    description = described(network)
+    description.check(pool)
+    return side >> description.halvings[pool - 1]
 
 
-def symbol_channels(pool: int, bandwidth: int) -> int:
-    """Latent channels that give exactly `bandwidth` real symbols for a 32×32 input.
+def symbols_per_channel(size: int) -> int:
+    """Symbols of one latent channel, for a map of size × size: the encoder halves it, unless it is a single pixel."""
+    return max(1, size // 2) ** 2
+
+
+def symbol_channels(pool: int, bandwidth: int, side: int = 32, network: str = "vgg16_bn") -> int:
+    """Latent channels that give exactly `bandwidth` real symbols for images of side × side pixels.
 
     Raises InputError (a ValueError) that names the possible bandwidths.
     """
-    if pool not in SYMBOLS_PER_CHANNEL:
-        raise InputError(f"The split must be after pooling 1 to 5, not {pool!r}.")
-    unit = SYMBOLS_PER_CHANNEL[pool]
+    size = map_side(pool, side, network)
+    return latent_channels(size, bandwidth, f"After {described(network).place} {pool}")
+
+
+def latent_channels(size: int, bandwidth: int, where: str = "For this map") -> int:
+    """`symbol_channels` for a map of size × size; `where` begins the message."""
+    if size > 1 and size % 2:
+        raise InputError(f"{where} the map's side is {size}, which is odd: the encoder cannot halve it.")
+    unit = symbols_per_channel(size)
     if bandwidth < 1 or bandwidth % unit:
-        raise InputError(f"After pooling {pool} a bandwidth must be a positive multiple of {unit} "
+        raise InputError(f"{where} a bandwidth must be a positive multiple of {unit} "
                          f"({unit}, {2 * unit}, {3 * unit}, …), not {bandwidth}.")
     return int(bandwidth) // unit
+
+
+SYMBOLS_PER_CHANNEL = {pool: symbols_per_channel(map_side(pool)) for pool in POOLS}  # of VGG16 and 32×32 pixels
 
 
 def filters_to_remove(total: int, ratio: float) -> int:

@@ -10,11 +10,12 @@ import pandas as pd
 import torch
 from torch import nn
 
-from lib import InputError, checkpoint, geometry, study, vgg, weights
+from lib import InputError, checkpoint, geometry, study, weights
 from lib.batch import checks, places
 from lib.batch.places import OUTPUT, read_result, write_json
 from lib.evidence import fingerprint, provenance
 from lib.execution import by_hand
+from lib.networks import structure
 from lib.schedule import Schedule
 from lib.stage import Stage
 
@@ -99,7 +100,7 @@ class Job(Stage):
         stored = checkpoint.load(path, key, torch.device("cpu"), by_hand.say)
         if stored is None:
             network = prune()
-            checkpoint.save(path, key, {"model": network.state_dict(), "channels": vgg.channels(network),
+            checkpoint.save(path, key, {"model": network.state_dict(), "channels": structure.channels(network),
                                         "generator": generator.get_state()})
             return network
         # Scoring drew from it; what follows must draw as in an unbroken run.
@@ -189,7 +190,8 @@ def describe(settings: study.Study, step: str, parameters: study.Point) -> tuple
     if step != "baselines":  # a model to list, of which step 1 needs no more than its seed
         point = {"pool": 2, "ratio": 0.0, "snr_db": 14.5, "variant": "proposed", **parameters}
         # Any bandwidth does, such as the smallest.
-        extra = [{"bandwidth": geometry.SYMBOLS_PER_CHANNEL[point["pool"]], **point}]
+        size = geometry.map_side(point["pool"], settings.data.side, settings.network.name)
+        extra = [{"bandwidth": geometry.symbols_per_channel(size), **point}]
     listed = {run.name: run for run in study.runs(settings, extra, others)}
     name = study.name(step, **parameters) + settings.channel.ending(step)
     if name not in listed:

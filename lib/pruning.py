@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping
 
 import torch
 import torch.nn.functional as F
+import torch_pruning
 from torch import nn
 
-from lib import InputError, vgg
+from lib import InputError
 from lib.geometry import FLOOR
+from lib.networks import structure
 from lib.speed import convolutions
 
 Scores = dict[str, torch.Tensor]  # by layer
@@ -19,38 +21,41 @@ def taylor_scores(model: nn.Module, batches: Iterable, pool: int) -> Scores:
     """{layer: scores [filters]} of the convolutions before the split.
 
     A filter's score is the mean over examples of |mean over space of activation × gradient|, after batch norm
-    and ReLU, L2-normalised in each layer. `batches` yields (normalised float images, labels). Batch norm uses
+    and ReLU, L2-normalised in each layer. Of filters that additions tie together, which have one score, the effects
+    are summed over all blocks that add to their stream, after the sum (and its ReLU, if it has one): the slope of the
+    loss as all of them fade at once. `batches` yields (normalised float images, labels). Batch norm uses
     its running statistics, so how examples are batched does not matter. The model is left as it was.
     Raises InputError without a batch.
     """
-    names = list(vgg.convolutions(model, pool))
+    watched = {path: filters.name for filters in structure.filters_before(model, pool) for path in filters.seen}
     # In double precision and summed over all batches: the ranking must not hang on their order.
-    sums = {name: 0.0 for name in names}
+    sums = {name: 0.0 for name in structure.convolutions(model, pool)}
+    effects = {}  # of the examples of one batch, [N, filters]
     examples = 0
 
-    def watch(name):
+    def watch(path):
         def forward_hook(module, inputs, activation):
-            if name == names[0]:
-                activation = activation.detach().requires_grad_()  # what lies before it needs no gradients
+            if not activation.requires_grad:  # the first of all: what lies before it needs no gradients
+                activation = activation.detach().requires_grad_()
             values = activation.detach()  # of the activation itself, its hook would never let go
-            activation.register_hook(lambda gradient: accumulate(name, values, gradient))
+            activation.register_hook(lambda gradient: accumulate(watched[path], values, gradient))
             return activation
         return forward_hook
 
     def accumulate(name, activation, gradient):
-        # The absolute value is taken of each example: a signed sum over a batch cancels (Molchanov et al., Eq. 8).
-        effects = (activation * gradient).mean((2, 3)).abs()
-        sums[name] = sums[name] + effects.double().sum(0)
+        effects[name] = effects.get(name, 0.0) + (activation * gradient).mean((2, 3))
 
-    # Two modules after each convolution comes its ReLU. Before batch norm the effects would sum to zero.
-    watched = {name: model.features[int(name.split(".")[1]) + 2] for name in names}
-    with _as_it_was(model, {module: watch(name) for name, module in watched.items()}):
+    with _as_it_was(model, {model.get_submodule(path): watch(path) for path in watched}):
         for images, labels in batches:
             examples += len(labels)
             # A sum, not a mean: then each example's gradient is its own, whatever else is in its
             # batch.
             loss = F.cross_entropy(model(images).float(), labels, reduction="sum")
             loss.backward()
+            for name in list(effects):
+                # The absolute value is taken of each example: a signed sum over a batch cancels (Molchanov et al.,
+                # Eq. 8).
+                sums[name] = sums[name] + effects.pop(name).abs().double().sum(0)
     if not examples:
         raise InputError("Taylor scores need at least one batch of images.")
     return {name: _unit_norm(total / examples) for name, total in sums.items()}
@@ -87,7 +92,7 @@ def signed_taylor_scores(model: nn.Module, batches: Iterable, pool: int) -> Scor
     """
     # Batch norm in training mode changes its running statistics: on a copy, then.
     model = copy.deepcopy(model)
-    sums = {name: 0.0 for name in vgg.convolutions(model, pool)}
+    sums = {name: 0.0 for name in structure.convolutions(model, pool)}
 
     def watch(name):
         def forward_hook(module, inputs, activation):
@@ -101,7 +106,7 @@ def signed_taylor_scores(model: nn.Module, batches: Iterable, pool: int) -> Scor
         sums[name] = sums[name] + (activation * gradient).sum((0, 2, 3)).double()
 
     examples = 0
-    with _as_it_was(model, {module: watch(name) for name, module in vgg.convolutions(model, pool).items()}):
+    with _as_it_was(model, {module: watch(name) for name, module in structure.convolutions(model, pool).items()}):
         for module in model.modules():
             # Batch norm alone: it is what makes each batch's sum vanish.
             module.train(isinstance(module, nn.BatchNorm2d))
@@ -116,13 +121,13 @@ def signed_taylor_scores(model: nn.Module, batches: Iterable, pool: int) -> Scor
 def magnitude_scores(model: nn.Module, pool: int) -> Scores:
     """{layer: L2 norm of each filter's weights, L2-normalised in the layer}: an ablation of the criterion."""
     return {name: _unit_norm(convolution.weight.detach().double().flatten(1).norm(dim=1))
-            for name, convolution in vgg.convolutions(model, pool).items()}
+            for name, convolution in structure.convolutions(model, pool).items()}
 
 
 def random_scores(model: nn.Module, pool: int, generator: torch.Generator) -> Scores:
     """{layer: uniform random scores}: an ablation of the criterion."""
     return {name: torch.rand(convolution.out_channels, generator=generator, dtype=torch.double)
-            for name, convolution in vgg.convolutions(model, pool).items()}
+            for name, convolution in structure.convolutions(model, pool).items()}
 
 
 def _unit_norm(scores):
@@ -155,47 +160,37 @@ def select(scores: Scores, count: int, floor: int = FLOOR) -> dict[str, list[int
 def remove_filters(model: nn.Module, removed: Mapping[str, Iterable[int]]) -> nn.Module:
     """A new, smaller model without the filters {layer: indices}; the given model is not changed.
 
-    Slices the convolution, its batch norm with the running statistics, and the next layer's inputs. The new
-    model equals the old one with those channels zeroed after batch norm and ReLU. Raises InputError (a
+    What depends on them goes too, as Torch-Pruning traces it: batch norm with its running statistics, the inputs of
+    following layers, depthwise convolutions, and all filters that additions tie to them. The new model equals the old
+    one with those channels zeroed after batch norm and ReLU, of a stream after every sum. Raises InputError (a
     ValueError) for an unknown layer or filter and when a layer would be emptied.
     """
-    model = copy.deepcopy(model)
-    layers = vgg.convolutions(model, 5)
-    names = list(layers)
+    layers = structure.every_convolution(model)
     for name, indices in removed.items():
         if name not in layers:
             raise InputError(f"There is no convolution {name!r} in the network.")
-        kept = _kept(name, layers[name].out_channels, indices)
-        position = int(name.split(".")[1])
-        _slice(model.features[position], kept, 0, "weight", "bias")
-        # The mean and variance that batch norm keeps belong to channels too.
-        _slice(model.features[position + 1], kept, 0, "weight", "bias", "running_mean", "running_var")
-        model.features[position].out_channels = model.features[position + 1].num_features = len(kept)
-        if name == names[-1]:
-            _slice(model.classifier[1], kept, 1, "weight")  # the last map is 1×1: a channel is a column
-            model.classifier[1].in_features = len(kept)
-        else:
-            # The next convolution loses the inputs that no longer arrive.
-            following = layers[names[names.index(name) + 1]]
-            _slice(following, kept, 1, "weight")
-            following.in_channels = len(kept)
-    return model
+        _check(name, layers[name].out_channels, {int(index) for index in indices})
+    smaller = copy.deepcopy(model).requires_grad_()
+    with torch.enable_grad():  # the graph is read off the gradients' functions
+        # Any size that the network takes will do: dependencies do not hang on it.
+        image = torch.zeros(1, 3, 32, 32, device=next(model.parameters()).device)
+        graph = torch_pruning.DependencyGraph().build_dependency(smaller, image)
+    for name, indices in removed.items():
+        chosen = sorted({int(index) for index in indices})
+        if chosen:
+            graph.get_pruning_group(
+                smaller.get_submodule(name), torch_pruning.prune_conv_out_channels, chosen).prune()
+    # Mode and flags as they were, which tracing changes.
+    for (_, module), (_, before) in zip(smaller.named_modules(), model.named_modules(), strict=True):
+        module.training = before.training
+    for name, parameter in smaller.named_parameters():
+        parameter.requires_grad_(model.get_parameter(name).requires_grad)
+        parameter.grad = None
+    return smaller
 
 
-def _kept(name, filters, indices):
-    removed = {int(index) for index in indices}
+def _check(name, filters, removed):
     if not removed <= set(range(filters)):
         raise InputError(f"Layer {name!r} has filters 0 to {filters - 1} only.")
     if len(removed) == filters:
         raise InputError(f"Layer {name!r} would be emptied.")
-    return torch.tensor([index for index in range(filters) if index not in removed])
-
-
-def _slice(module, kept, dim, *names):
-    for name in names:
-        old = getattr(module, name)
-        if old is None:  # a convolution without bias
-            continue
-        # A copy, not a view: a view would keep the whole old tensor in memory and in the file.
-        new = old.detach().index_select(dim, kept.to(old.device)).clone()
-        setattr(module, name, nn.Parameter(new, old.requires_grad) if isinstance(old, nn.Parameter) else new)

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from lib import data, training, vgg, weights
+from lib import data, networks, training, weights
 from lib.schedule import Schedule
 from lib.speed import convolutions, memory
 
@@ -23,7 +23,9 @@ class Stage:
     def __init__(self, settings: Any, seed: int, threads: int):
         """`settings` is a checked study; `threads` are those of the CPU."""
         self.seed = seed
-        self.data = data.dataset(settings.data.name, settings.data.root)
+        self.data = data.dataset(settings.data.name, settings.data.root, settings.data.side)
+        self.image = tuple(self.data.train_images.shape[1:])  # (3, S, S)
+        self.architecture = settings.network.name
         self.engine = engine(settings.precision, settings.cuda_graphs, settings.evaluation.batch_size)
         # The statistics go to the device once; images follow batch by batch.
         self.data.mean = self.data.mean.to(self.engine.device)
@@ -37,7 +39,7 @@ class Stage:
         # Steps 3 and 4 store network and link together, those before the network alone.
         state = weights.part(state, "network") or state
         # Without the bias that a reading left out, there is none to load.
-        network = vgg.vgg16_bn(classes, channels=channels, bias="features.0.bias" in state)
+        network = networks.build(self.architecture, classes, channels=channels, bias="features.0.bias" in state)
         network.load_state_dict(state)
         return self.engine.place(network).eval()
 

@@ -9,6 +9,7 @@ import torch
 from PIL import Image, ImageOps
 
 from lib import InputError, data, study, torchvision_ops
+from lib.datasets import official as sets
 
 OFFICIAL = data.ROOT / "data" / "cifar-100-python"
 
@@ -22,7 +23,7 @@ def mini():
 def copied_mini(tmp_path, monkeypatch):
     """A copy of the shipped subset that a test may damage."""
     shutil.copytree(data.MINI, tmp_path / "mini")
-    monkeypatch.setattr(data, "MINI", tmp_path / "mini")
+    monkeypatch.setattr(sets, "MINI", tmp_path / "mini")
     return tmp_path / "mini"
 
 
@@ -162,23 +163,23 @@ def test_the_subset_that_is_made_from_the_official_files_gives_their_images_back
     rng, folder, names = np.random.default_rng(0), tmp_path / "cifar-100-python", ["castle", "another", "apple"]
     folder.mkdir()
     (folder / "meta").write_bytes(pickle.dumps({"fine_label_names": names}))
-    pixels, labels = {}, rng.permutation(np.repeat(np.arange(3), 2 * data.TILES))
+    pixels, labels = {}, rng.permutation(np.repeat(np.arange(3), 2 * sets.TILES))
     for split in ("train", "test"):
         quarters = rng.integers(0, 256, (len(labels), 3, 2, 2), np.uint8)  # coded sooner than 32×32 random pixels
         pixels[split] = quarters.repeat(16, 2).repeat(16, 3).reshape(-1, 3072)
         (folder / split).write_bytes(pickle.dumps({"data": pixels[split], "fine_labels": labels.tolist()}))
     monkeypatch.setattr(cifar, "check_integrity", lambda path, md5=None: True)
-    monkeypatch.setattr(data, "MINI_CLASSES", ("apple", "castle"))
-    monkeypatch.setattr(data, "MINI", tmp_path / "made" / "mini")
+    monkeypatch.setattr(sets, "MINI_CLASSES", ("apple", "castle"))
+    monkeypatch.setattr(sets, "MINI", tmp_path / "made" / "mini")
     data.make_mini(tmp_path)
     for split, official in pixels.items():
         images, found = data.load("mini", split=split)
-        expected = np.concatenate([official[labels == names.index(name)] for name in data.MINI_CLASSES])
+        expected = np.concatenate([official[labels == names.index(name)] for name in sets.MINI_CLASSES])
         assert (images.flatten(1).numpy() == expected).all()
-        assert found.tolist() == np.repeat([0, 1], 2 * data.TILES).tolist()
+        assert found.tolist() == np.repeat([0, 1], 2 * sets.TILES).tolist()
 
 
-@pytest.mark.parametrize("arguments", [("cifar10", "data", "train"), ("mini", "data", "val"), ("", "data", "test"),
+@pytest.mark.parametrize("arguments", [("imagenet", "data", "train"), ("mini", "data", "val"), ("", "data", "test"),
                                        ("cifar100", "data", None), ("MINI", "data", "test")])
 def test_unknown_names_and_splits_are_refused_before_any_file_is_read(arguments):
     with pytest.raises(InputError, match="must be"):

@@ -7,8 +7,9 @@ from pydantic import ValidationError
 
 from lib import InputError, geometry
 from lib.batch.parameters import Study
-from lib.batch.points import RUN_PARAMETERS, SCHEMES, VARIANTS
+from lib.batch.points import PICTURES, RUN_PARAMETERS, SCHEMES, VARIANTS
 from lib.batch.runs import FIGURES, NOTEBOOKS, Point, Run, name, resolved
+from lib.schedule import Schedule
 
 
 def first_error(error: ValidationError) -> str:
@@ -54,26 +55,32 @@ def check_point(settings: Study, parameters: Mapping[str, Any]) -> None:
     if point["variant"] == "longer_step4" and not any(item.longer_step4 for item in settings.ablations):
         raise InputError(f"The study {settings.name} has no schedule for the variant longer_step4.")
     # As pruning itself would refuse it, but hours later.
+    network, place = settings.network, geometry.described(settings.network.name).place
     if ratio is not None:
-        total = geometry.total_filters(settings.network.width, pool)
-        least = geometry.FLOOR * sum(geometry.BLOCKS[:pool])
-        if geometry.filters_to_remove(total, ratio) > total - least:
-            raise InputError(f"A pruning ratio of {ratio} up to pooling {pool} would leave a layer "
+        filters = geometry.widths(network.width, network.name, pool)
+        least = sum(min(count, geometry.FLOOR) for count in filters)
+        if geometry.filters_to_remove(sum(filters), ratio) > sum(filters) - least:
+            raise InputError(f"A pruning ratio of {ratio} up to {place} {pool} would leave a layer "
                              f"fewer than {geometry.FLOOR} filters.")
     # Other schemes have bandwidths of their own, below.
     if point["bandwidth"] is not None and point["scheme"] is None:
-        geometry.symbol_channels(pool, point["bandwidth"])
+        geometry.symbol_channels(pool, point["bandwidth"], settings.data.side, network.name)
+        if geometry.map_side(pool, settings.data.side, network.name) == 1:
+            _check_last_batch(settings, {"autoencoder": settings.autoencoder, "end_to_end": settings.end_to_end},
+                              "the link", pool)
+    _check_scheme(settings, point["scheme"])
     settings.channel.check(point["bandwidth"], point["scheme"])
     # Of the unpruned network: other schemes start from that.
     if pool is not None:
-        channels = geometry.widths(settings.network.width)[sum(geometry.BLOCKS[:pool]) - 1]
+        channels = geometry.widths(network.width, network.name, pool)[-1]
         if point["scheme"] == "bottlenet" and point["level"] > channels:
             raise InputError(f"BottleNet reduces the {channels} channels after pooling {pool} to 1 to {channels}, "
                              f"not {point['level']}.")
         if point["scheme"] == "bottlenet_plus":
             _check_bottlenet_plus(pool, channels, point["bandwidth"])
         if point["scheme"] in ("bottlenet", "bottlenet_plus") and pool >= 4 and settings.baselines:
-            _check_last_batch(settings, point["scheme"], pool)
+            _check_last_batch(settings, {f"baselines.{phase}": getattr(settings.baselines, phase)
+                                         for phase in ("frozen", "everything")}, f"{point['scheme']!r}", pool)
 
 
 def _check_bottlenet_plus(pool: int, channels: int, bandwidth: int) -> None:
@@ -86,19 +93,27 @@ def _check_bottlenet_plus(pool: int, channels: int, bandwidth: int) -> None:
         raise InputError(f"After pooling {pool}, BottleNet++ sends multiples of {ways} symbols, not {bandwidth}.")
 
 
+def _check_scheme(settings: Study, scheme: str | None) -> None:
+    """Those that send features, or a class, are made for the paper's network and its maps."""
+    usual = settings.network.name == "vgg16_bn" and settings.data.side == 32
+    if scheme not in (None, *PICTURES) and not usual:
+        raise InputError(f"The scheme {scheme!r} is for vgg16_bn and images of 32 × 32 pixels, not for "
+                         f"{settings.network.name} and {settings.data.side} × {settings.data.side}: of the other "
+                         f"schemes, {', '.join(PICTURES)} are left.")
+
+
 def train_images(settings: Study) -> int:
     """How many images the study's training set has."""
-    return 5000 if settings.data.name == "mini" else 50_000
+    return settings.data.counts[1]
 
 
-def _check_last_batch(settings: Study, scheme: str, pool: int) -> None:
+def _check_last_batch(settings: Study, schedules: Mapping[str, Schedule], what: str, pool: int) -> None:
     """Its maps have a single pixel there, so that batch norm needs two images in every batch."""
-    for phase in ("frozen", "everything"):
-        schedule = getattr(settings.baselines, phase)
+    for section, schedule in schedules.items():
         images = min(schedule.images_per_epoch or train_images(settings), train_images(settings))
         if images % schedule.batch_size == 1:
-            raise InputError(f"baselines.{phase}: {images} images in batches of {schedule.batch_size} leave one image "
-                             f"for the last, which {scheme!r} after pooling {pool} cannot train on.")
+            raise InputError(f"{section}: {images} images in batches of {schedule.batch_size} leave one image "
+                             f"for the last, which {what} after pooling {pool} cannot train on.")
 
 
 def check_prune(settings: Study, listed: Mapping[str, Run], run: Run) -> None:
@@ -106,11 +121,13 @@ def check_prune(settings: Study, listed: Mapping[str, Run], run: Run) -> None:
     if run.step != "prune":
         return
     pool, ratio = run.parameters["pool"], run.parameters["ratio"]
-    total = geometry.total_filters(settings.network.width, pool)
+    network = settings.network
+    total = geometry.total_filters(network.width, pool, network.name)
     # The pretrained network, at the head of the chain, has no ratio.
     before = listed[run.upstream[0]].parameters.get("ratio", 0)
     if geometry.filters_to_remove(total, ratio) == geometry.filters_to_remove(total, before):
-        raise InputError(f"A pruning ratio of {ratio:g} up to pooling {pool} removes as many of the {total} filters as "
+        place = geometry.described(network.name).place
+        raise InputError(f"A pruning ratio of {ratio:g} up to {place} {pool} removes as many of the {total} filters as "
                          f"{before:g}.")
 
 

@@ -1,13 +1,14 @@
 """The parameters of a study, as its YAML file gives them: every name, type and range is checked."""
 
-import os
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from lib import InputError
 from lib.batch.points import SNR, VARIANTS, Bandwidth, Baseline, Pool, Ratio, Seed, Variant
 from lib.channels.parameters import StudyChannel
+from lib.datasets.parameters import Data
+from lib.networks.parameters import Network
 from lib.recipe import parameters as recipe
 from lib.schedule import MOST, Schedule, Strict
 
@@ -25,17 +26,6 @@ def _merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_-]+$", max_length=100)]  # of a folder in outputs/, and never out of it
-
-
-class Data(Strict):
-    name: Literal["cifar100", "mini"]
-    root: Annotated[str, Field(pattern=r"^[^\x00]+$"), AfterValidator(os.path.expanduser)] = "data"
-
-
-class Network(Strict):
-    width: float = Field(1.0, gt=0, le=4)
-    dropout: float = Field(0.0, ge=0, lt=1)  # before both hidden layers of the classifier, in step 1
-    bias: bool = True  # of the convolutions, which batch norm takes away again
 
 
 class Evaluation(Strict):
@@ -253,4 +243,4 @@ class Study(Strict):
 
     @property
     def classes(self) -> int:
-        return 10 if self.data.name == "mini" else 100
+        return self.data.counts[0]

@@ -22,6 +22,7 @@ SCHEMES = {"png": (), "jpeg": ("level",), "webp": ("level",), "bottlenet": ("poo
            "bottlenet_plus": ("pool", "bandwidth"), "jalad": ("pool", "level"), "two_step": ("pool", "ratio", "level"),
            "deepjscc": ("bandwidth",), "separation": ("pool", "ratio", "bandwidth"),
            "label": ("pool", "ratio", "bandwidth")}
+PICTURES = ("png", "jpeg", "webp")  # those that send the image as a file, whatever the network
 # What `level` is for each scheme, as a column of the results, and the greatest; checks.py limits BottleNet's.
 LEVELS = {"jpeg": ("picture_quality", 100), "webp": ("picture_quality", 100), "jalad": ("feature_bits", 8),
           "two_step": ("feature_bits", 8), "bottlenet": ("reduced_channels", float("inf"))}

@@ -244,4 +244,4 @@ def resolved(settings: Study, run: Run, defaults: bool = True) -> dict[str, Any]
         values["baselines"].pop("runs", None)
         sections.append("prune")
     chosen = {section: values[section] for section in sections if section in values}
-    return {"data": settings.data.name, **chosen, **run.parameters}
+    return {**settings.data.resolved, **chosen, **run.parameters}

@@ -35,7 +35,8 @@ def judge(table: pd.DataFrame, settings: Study) -> pd.DataFrame:
     # Figure 3 has one seed, and so has the baseline that it is compared with.
     baseline = table[(table.step == "pretrain") & (table.seed == settings.seeds[0])].run.tolist()
     # Operations, symbols and points mean something else on a narrow network or ten classes.
-    full_network = settings.network.width == 1.0 and settings.data.name == "cifar100"
+    full_network = (settings.network.width == 1.0 and settings.network.name == "vgg16_bn"
+                    and settings.data.name == "cifar100")
     listed, rows = _listed_runs(settings), []
     for claim, text in CLAIMS.items():
         about = listed.query(text["runs"]).run.tolist() if "runs" in text else []

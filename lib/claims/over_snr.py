@@ -21,10 +21,10 @@ Curve = dict[float, np.ndarray]  # {snr_db: accuracies [seeds, classes]}
 
 
 def paired_curves(found: pd.DataFrame, column: str, curves: list[float],
-                  wanted: Callable[[float], bool]) -> tuple[list[Curve], list[str]]:
+                  wanted: Callable[[float], bool], images: float) -> tuple[list[Curve], list[str]]:
     """The curves at the wanted SNRs at which some seed has all of them, of the seeds that have all of that; the runs.
 
-    `found` are matched points, `column` says to which curve one belongs.
+    `found` are matched points, `column` says to which curve one belongs, `images` are the test images of a class.
     """
     # Only what every curve has: else the luck of a seed that one curve lacks would pass for an
     # effect.
@@ -43,7 +43,7 @@ def paired_curves(found: pd.DataFrame, column: str, curves: list[float],
         for snr_db, rows in found[found[column] == curve].groupby("snr_db"):
             # Over noise draws first: they are no repetitions of the training.
             right = [np.mean(draws.right_by_class.tolist(), axis=0) for _, draws in rows.groupby("seed")]
-            by_class[snr_db] = np.stack(right) / statistics.IMAGES
+            by_class[snr_db] = np.stack(right) / images
         result.append(by_class)
     return result, list(dict.fromkeys(found.run))
 
@@ -113,6 +113,11 @@ def c7(basis: Basis) -> Judged:
     return statistics.all_of(readings), "; ".join(numbers), list(dict.fromkeys(runs))
 
 
+def _images(basis: Basis) -> float:
+    """Test images a class; of unequal classes their mean, so that the mean over classes stays the accuracy."""
+    return basis.settings.data.counts[2] / basis.settings.classes
+
+
 def _against_ratio_0(basis: Basis, ratios: Callable, snrs_db: Callable) -> Iterator[tuple[str, Curve, Curve, list]]:
     """Of each wanted ratio in each panel: its name, ratio 0's and its curve at the wanted SNRs, the runs of both."""
     for panel in basis.settings.figure4.panels:
@@ -120,7 +125,7 @@ def _against_ratio_0(basis: Basis, ratios: Callable, snrs_db: Callable) -> Itera
         for ratio in sorted(set(found.ratio) - {0.0}):
             if ratios(ratio):
                 # Pair by pair: a ratio that has one seed less would cost all others that seed.
-                (unpruned, pruned), used = paired_curves(found, "ratio", [0.0, ratio], snrs_db)
+                (unpruned, pruned), used = paired_curves(found, "ratio", [0.0, ratio], snrs_db, _images(basis))
                 yield f"4{panel}, ratio {ratio:g}", unpruned, pruned, used
 
 
@@ -136,7 +141,7 @@ def c8(basis: Basis) -> Judged:
     # Without both ends of the list, the curves would agree more than the claim says.
     if len(bandwidths) < 2 or not {listed[0], listed[-1]} <= set(bandwidths):
         return UNMEASURED, "", []
-    curves, runs = paired_curves(found, "bandwidth", bandwidths, lambda snr_db: snr_db in ENDS)
+    curves, runs = paired_curves(found, "bandwidth", bandwidths, lambda snr_db: snr_db in ENDS, _images(basis))
     if not set(curves[0]) >= ENDS:
         return UNMEASURED, "", []
     tops, drops = [curve[20.0] for curve in curves], [curve[20.0] - curve[0.0] for curve in curves]

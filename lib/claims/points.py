@@ -68,12 +68,12 @@ def separation_points(table: pd.DataFrame, settings: Study, figure: str) -> pd.D
 def _of_figure(rows: pd.DataFrame, settings: Study, figure: str) -> pd.DataFrame:
     """The rows at a figure's points, each with its curve's label, in the order of the legend."""
     if figure == "figure5":
-        point = settings.figure5
+        point, numbers = settings.figure5, 3 * settings.data.side**2
         rows = rows[(rows.pool == point.pool) & (rows.ratio == point.ratio)
                     & rows.bandwidth.isin(point.bandwidths)]
         # The widest first: from the top curve down, as they lie in the picture.
         rows = rows.sort_values("bandwidth", ascending=False)
-        return rows.assign(label=[f"B = {b:.0f} (B/3072 = {b / 3072:.2f})" for b in rows.bandwidth])
+        return rows.assign(label=[f"B = {b:.0f} (B/{numbers} = {b / numbers:.2f})" for b in rows.bandwidth])
     point = settings.figure4.panels[figure.removeprefix("figure4")]
     rows = rows[(rows.pool == point.pool) & (rows.bandwidth == point.bandwidth)]
     rows = rows[rows.ratio.isin(settings.figure4.ratios)].sort_values("ratio")
@@ -126,7 +126,7 @@ def _on_all_images(draws: pd.DataFrame, table: pd.DataFrame, settings: Study) ->
     result of step 1 does not have them.
     """
     best, accuracy, tolerance = baseline_accuracy(table), draws.accuracy.mean(), settings.figure3.tolerance
-    images, loss = statistics.IMAGES * settings.classes, best - accuracy
+    images, loss = settings.data.counts[2], best - accuracy
     # Binomial, as if the two had seen different images: what was done until 28 November.
     unpaired = ((best * (1 - best) + accuracy * (1 - accuracy)) / images) ** 0.5
     denied_unpaired = loss - tolerance > 2 * unpaired
@@ -145,7 +145,7 @@ def _on_all_images(draws: pd.DataFrame, table: pd.DataFrame, settings: Study) ->
     if _stored(png, "right_by_class") and _stored(draws, "right_by_class"):
         # A mean over draws has no single images, but still its classes.
         first, second = (np.mean(rows.right_by_class.tolist(), axis=0) for rows in (png, draws))
-        error = statistics.class_error(first, second)
+        error = statistics.class_error(first, second, images / settings.classes)
         return loss, error, "by class", loss - tolerance > 2 * error, denied_unpaired
     return loss, unpaired, "unpaired", denied_unpaired, denied_unpaired
 

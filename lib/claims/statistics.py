@@ -181,9 +181,9 @@ def all_of(verdicts: list[str]) -> str:
     return UNMEASURED
 
 
-def class_error(first: np.ndarray, second: np.ndarray) -> float:
+def class_error(first: np.ndarray, second: np.ndarray, images: float = IMAGES) -> float:
     """Standard error of the difference of two accuracies, from right answers of each class [classes], paired."""
-    difference = (first - second) / IMAGES
+    difference = (first - second) / images
     return difference.std(ddof=1) / np.sqrt(len(difference))
 
 

@@ -39,7 +39,8 @@ class DeviceGraph(nn.Module):
         super().__init__()
         self.device_half = fold_batch_norm(pipeline.device_half)
         self.encoder = copy.deepcopy(pipeline.link.encoder)
-        pad_filters([*self.device_half, *self.encoder])
+        if not any(hasattr(layer, "begins") for layer in self.device_half):  # what blocks add must stay as wide
+            pad_filters([*self.device_half, *self.encoder])
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
 
@@ -74,8 +75,8 @@ class EdgeGraph(nn.Module):
 
 
 def export(source: str | Path | codec.Pipeline, folder: str | Path, mean: Sequence[float] | None = None,
-           std: Sequence[float] | None = None) -> dict:
-    """Write `device.onnx` (uint8 [N, 3, 32, 32] → float [N, B]), `edge.onnx` (float [N, B] → logits) and `link.json`.
+           std: Sequence[float] | None = None, side: int = SIDE) -> dict:
+    """Write `device.onnx` (uint8 [N, 3, S, S] → float [N, B]), `edge.onnx` (float [N, B] → logits) and `link.json`.
 
     `source` is a finished run of step 4 (its folder) or a pipeline; `mean` and `std` of each channel, pixels in
     [0, 255], are by default those of the run's training set or, for a pipeline, of CIFAR-100's. Returns what link.json
@@ -90,12 +91,12 @@ def export(source: str | Path | codec.Pipeline, folder: str | Path, mean: Sequen
     mean, std = (torch.tensor(values, dtype=torch.float32).view(1, 3, 1, 1)
                  for values in (mean or CIFAR100_MEAN, std or CIFAR100_STD))
     with torch.inference_mode():
-        latent = pipeline.transmit(torch.zeros(1, 3, SIDE, SIDE)).shape[1:]
+        latent = pipeline.transmit(torch.zeros(1, 3, side, side)).shape[1:]
     device, edge = DeviceGraph(pipeline, mean, std).eval(), EdgeGraph(pipeline, latent).eval()
     if latent.numel() > frames.MOST_VALUES:
         raise InputError(f"{latent.numel()} symbols do not fit into one datagram, which holds {frames.MOST_VALUES}.")
     # Two, because the exporter takes a dimension of one as fixed.
-    images = torch.zeros(2, 3, SIDE, SIDE, dtype=torch.uint8)
+    images = torch.zeros(2, 3, side, side, dtype=torch.uint8)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     # Made elsewhere first: an export that fails leaves the folder as it was.
@@ -103,7 +104,7 @@ def export(source: str | Path | codec.Pipeline, folder: str | Path, mean: Sequen
         _write(device, images, Path(made) / "device.onnx", "image", "symbols")
         _write(edge, device(images).detach(), Path(made) / "edge.onnx", "symbols", "logits")
         sums = {file.name: file_digest(file) for file in Path(made).iterdir()}
-        link = about | _agreed(pipeline, device, edge, mean, std) | {
+        link = about | _agreed(pipeline, device, edge, mean, std, side) | {
             "bandwidth": latent.numel(), "classes": edge(device(images)).shape[1], "sha256": sums}
         for name in sums:
             (Path(made) / name).replace(folder / name)
@@ -111,13 +112,13 @@ def export(source: str | Path | codec.Pipeline, folder: str | Path, mean: Sequen
     return link
 
 
-def _agreed(pipeline, device, edge, mean, std):
+def _agreed(pipeline, device, edge, mean, std, side):
     """What link.json says of the images, the training, and the size of both halves."""
     return {
-        "side": SIDE, "mean": mean.flatten().tolist(), "std": std.flatten().tolist(),
+        "side": side, "mean": mean.flatten().tolist(), "std": std.flatten().tolist(),
         "snr_db": pipeline.link.channel.snr_db,
-        "device_macs": flops.count_macs(pipeline.device_half, (3, SIDE, SIDE)) + flops.count_macs(
-            pipeline.link.encoder, pipeline.feature_shape()),
+        "device_macs": flops.count_macs(pipeline.device_half, (3, side, side)) + flops.count_macs(
+            pipeline.link.encoder, pipeline.feature_shape((3, side, side))),
         "parameters": {name: sum(map(torch.numel, half.parameters())) for name, half in (
             ("device", device), ("edge", edge))}}
 
@@ -147,6 +148,9 @@ def load(folder: Path) -> tuple[codec.Pipeline, dict, tuple[list[float], list[fl
                          f"{result['provenance']['seconds']:.0f} s on {result['provenance']['device']}.")
     pipeline, _ = stored.pipeline(folder)
     chosen = result["parameters"]
+    if chosen["data"] == "folder":  # a result does not say where it lies
+        raise InputError(f"{result['name']} was trained on a folder of pictures: export it by notebook 42, which knows "
+                         "its study.")
     loaded = data.dataset(chosen["data"])
     about = {"run": result["name"], "study": result["study"], "data": chosen["data"], "pool": chosen["pool"],
              "ratio": chosen["ratio"], "names": data.class_names(chosen["data"])}

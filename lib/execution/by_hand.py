@@ -14,6 +14,7 @@ from lib.evidence import fingerprint, provenance
 from lib.execution import atomic, estimate, kernel, processes
 from lib.schedule import Schedule
 
+SMALL = 5000  # training images, up to which a notebook computes by itself what it starts from
 EPOCH = re.compile(r"(?:epoch|resumed after epoch) (\d+)(?:/| of )\d+(?:: (loss \S+), .*?([^,]*images/s))?")
 
 
@@ -22,7 +23,7 @@ def provide(settings: study.Study, listed: dict[str, study.Run], missing: list[s
 
     Of a large study InputError names the command that does, and how long it takes here.
     """
-    if missing and settings.data.name != "mini":
+    if missing and settings.data.counts[1] > SMALL:
         seconds, _ = estimate.remaining(settings, [listed[name] for name in missing], provenance.device())
         folder = places.folder_of(settings, missing[-1])
         what = "The weights of {} are not here" if places.finished(folder) else "{} has not been computed"

@@ -67,7 +67,7 @@ def serve(settings: study.Study) -> None:
         os.environ["MPLCONFIGDIR"] = str(private / "matplotlib")
     if len(os.fsencode(tempfile.gettempdir())) > 60:  # the path of a socket may have 107 bytes
         tempfile.tempdir = "/tmp"
-    os.environ["STUDY_DATA"] = json.dumps([settings.data.name, settings.data.root])
+    os.environ["STUDY_DATA"] = json.dumps([settings.data.name, settings.data.root, settings.data.side])
     # The server imports lib too, wherever this command was called.
     folders = [str(study.ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(folders))

@@ -9,7 +9,9 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from lib import choose, flops, vgg
+from lib import choose, flops, networks
+from lib.networks import structure
+from lib.networks.layers import Network
 from lib.report.style import COLORS
 from lib.study import Study
 
@@ -59,18 +61,22 @@ def costs(models: pd.DataFrame, settings: Study, platform: Platform) -> pd.DataF
 
 def edge_operations(settings: Study, pool: int | None) -> int:
     """Multiply-accumulates of the unpruned network behind a split."""
-    network = vgg.vgg16_bn(settings.classes, settings.network.width)
+    network, image = _network(settings), (3, settings.data.side, settings.data.side)
     if pool is None:
-        return flops.count_macs(network, (3, 32, 32))
-    device, edge = vgg.split(network, pool)
-    return flops.count_macs(edge, (vgg.channels_at(network, pool), 32 >> pool, 32 >> pool))
+        return flops.count_macs(network, image)
+    device, edge = structure.split(network, pool)
+    return flops.count_macs(edge, structure.feature_shape(device, image))
+
+
+def _network(settings: Study) -> Network:
+    return networks.build(settings.network.name, settings.classes, settings.network.width).eval()
 
 
 @torch.inference_mode()
 def measured_rate(settings: Study, pool: int = 2, repeats: int = 15) -> float:
     """Multiply-accumulates a second of this machine on one image, one thread: the unpruned half up to a split."""
-    device = vgg.split(vgg.vgg16_bn(settings.classes, settings.network.width).eval(), pool)[0]
-    image, threads, seconds = torch.rand(1, 3, 32, 32), torch.get_num_threads(), []
+    device, side = structure.split(_network(settings), pool)[0], settings.data.side
+    image, threads, seconds = torch.rand(1, 3, side, side), torch.get_num_threads(), []
     torch.set_num_threads(1)
     for _ in range(repeats):
         began = time.perf_counter()
@@ -78,7 +84,7 @@ def measured_rate(settings: Study, pool: int = 2, repeats: int = 15) -> float:
         seconds.append(time.perf_counter() - began)
     torch.set_num_threads(threads)
     # The median, because the first passes prepare memory and others may be interrupted.
-    return flops.count_macs(device, (3, 32, 32)) / sorted(seconds)[repeats // 2]
+    return flops.count_macs(device, (3, side, side)) / sorted(seconds)[repeats // 2]
 
 
 def readable(models: pd.DataFrame) -> pd.DataFrame:

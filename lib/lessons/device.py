@@ -15,19 +15,21 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from lib import InputError, codec, deploy, study, vgg
+from lib import InputError, codec, deploy, study
 from lib.batch import places
 from lib.device import frames, timing
 from lib.device.client import Client, Encoder, session
 from lib.lessons.trained import Trained
 from lib.lessons.transmission import best_classes
+from lib.networks import structure
 from lib.report.style import COLORS
 
 
 def export(model: Trained, profile: str) -> Path:
     """Both graphs of a trained model, under outputs/interactive/; returns their folder."""
     folder = places.interactive_folder(study.load(profile), f"device/{Path(model.result['name']).name}")
-    deploy.export(model.pipeline, folder, model.images.mean.flatten().tolist(), model.images.std.flatten().tolist())
+    deploy.export(model.pipeline, folder, model.images.mean.flatten().tolist(), model.images.std.flatten().tolist(),
+                  model.images.test_images.shape[-1])
     return folder
 
 
@@ -100,9 +102,10 @@ def send(folder: Path, images: np.ndarray, labels: np.ndarray, snr_db: float) ->
 def halves(model: Trained, folder: Path) -> dict[str, Path]:
     """The device graph of this model, and that of the unpruned network with a fresh encoder for as many symbols."""
     chosen = model.result["parameters"]
-    link = codec.link(chosen["pool"], vgg.channels_at(model.unpruned, chosen["pool"]), chosen["bandwidth"],
-                      chosen["snr_db"])
-    deploy.export(codec.Pipeline(model.unpruned, chosen["pool"], link), folder / "unpruned")
+    image = tuple(model.images.test_images.shape[1:])
+    maps, _, size = structure.feature_shape(structure.split(model.unpruned, chosen["pool"])[0], image)
+    link = codec.link(chosen["pool"], maps, chosen["bandwidth"], chosen["snr_db"], size=size)
+    deploy.export(codec.Pipeline(model.unpruned, chosen["pool"], link), folder / "unpruned", side=image[-1])
     return {"unpruned": folder / "unpruned", f"ratio {chosen['ratio']:g}": folder}
 
 

@@ -10,8 +10,11 @@ import pandas as pd
 import torch
 from torch import nn
 
-from lib import checkpoint, evaluation, flops, study, torchvision_ops, vgg
+from lib import checkpoint, evaluation, flops, networks, study, torchvision_ops
 from lib.batch import places
+from lib.networks import structure
+from lib.networks.layers import Network
+from lib.networks.vgg import VGG
 
 # What each of the other schemes puts on the channel.
 SENDS = {"PNG": "the image, without loss", "JPEG": "the image, with loss", "WebP": "the image, with loss",
@@ -37,23 +40,24 @@ def spread(available: int, count: int = 500) -> torch.Tensor:
     return torch.linspace(0, available - 1, min(count, available)).long()
 
 
-def masked(model: vgg.VGG, removed: Mapping[str, Sequence[int]]) -> vgg.VGG:
-    """A copy of the model in which the channels {layer: indices} are zero after batch norm and ReLU."""
+def masked(model: Network, removed: Mapping[str, Sequence[int]]) -> Network:
+    """A copy of the model in which the channels {layer: indices} are zero where they have their last effect."""
     model = copy.deepcopy(model)
-    for name, indices in removed.items():
-        relu = model.features[int(name.split(".")[1]) + 2]
-        relu.register_forward_hook(lambda module, inputs, output, indices=indices: output.index_fill(
-            1, torch.tensor(indices, device=output.device), 0))
+    for filters in structure.filters(model):
+        for path in filters.seen if filters.name in removed else ():
+            model.get_submodule(path).register_forward_hook(
+                lambda module, inputs, output, indices=removed[filters.name]: output.index_fill(
+                    1, torch.tensor(indices, device=output.device), 0))
     return model
 
 
-def full_network() -> vgg.VGG:
-    """The unpruned network of the paper, 100 classes at full width, without numbers in it: to count, not to compute."""
+def full_network(name: str = "vgg16_bn") -> Network:
+    """A network, unpruned, 100 classes at full width, without numbers in it: to count, not to compute."""
     with torch.device("meta"):
-        return vgg.vgg16_bn().eval()
+        return networks.build(name).eval()
 
 
-def operations_by_layer(network: vgg.VGG) -> pd.DataFrame:
+def operations_by_layer(network: VGG) -> pd.DataFrame:
     """A row for each convolution and linear layer of the network, for one image of 32×32 pixels.
 
     `ours` are its multiply-accumulates, `ptflops` what ptflops counts for it, with the batch norm, the activation and

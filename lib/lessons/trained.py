@@ -47,5 +47,5 @@ def load(profile: str, interactive: bool = False, **parameters: Any) -> Trained:
     step_1 = here(pretrained)
     places.check_weights(step_1)
     unpruned = stored.network(weights.load(step_1), places.read_result(step_1))
-    return Trained(pipeline, unpruned, data.dataset(settings.data.name, settings.data.root),
+    return Trained(pipeline, unpruned, data.dataset(settings.data.name, settings.data.root, settings.data.side),
                    data.class_names(settings.data.name, settings.data.root), result)

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,44 +9,20 @@ import pandas as pd
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image, ImageOps
 
 from lib import InputError, channel
+from lib.datasets.pictures import read_picture
 from lib.lessons.trained import Trained
 from lib.report.style import COLORS
 from lib.schemes import pictures
 
-LARGEST_FILE, LARGEST_SIDE = 20 * 2**20, 8000  # bytes, pixels: above a photograph, far below what fills memory
 MAPS = 18  # channels of a feature map that are shown
-
-
-def read_picture(path: str) -> torch.Tensor:
-    """A PNG or JPEG file as uint8 [1, 3, 32, 32]: its middle square, resized; transparent parts become white.
-
-    Raises InputError for what is missing, too large, damaged, or another kind of file.
-    """
-    file = Path(path).expanduser()
-    try:
-        if file.stat().st_size > LARGEST_FILE:
-            raise InputError(f"The picture {file} has more than {LARGEST_FILE // 2**20} MiB.")
-        with Image.open(file, formats=("PNG", "JPEG")) as picture:  # only the header is read, until it is decoded
-            if max(picture.size) > LARGEST_SIDE or min(picture.size) < 8:
-                raise InputError(f"The picture {file} has {picture.size[0]} × {picture.size[1]} pixels: a side must "
-                                 f"have 8 to {LARGEST_SIDE}.")
-            upright = ImageOps.exif_transpose(picture).convert("RGBA")
-    except InputError:
-        raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what Pillow raises, by cause
-        raise InputError(f"{file} cannot be read as a PNG or JPEG picture: {' '.join(str(error).split())}.") from error
-    white = Image.new("RGBA", upright.size, "white")
-    square = ImageOps.fit(Image.alpha_composite(white, upright).convert("RGB"), (32, 32), Image.Resampling.LANCZOS)
-    return torch.from_numpy(np.array(square)).permute(2, 0, 1)[None].contiguous()
 
 
 def chosen_image(model: Trained, index: int, picture: str | None) -> torch.Tensor:
     """The reader's picture, else the test image of this number: uint8 [1, 3, 32, 32]."""
     if picture is not None:
-        return read_picture(picture)
+        return read_picture(picture, model.images.test_images.shape[-1])
     images = model.images.test_images
     if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(images):
         raise InputError(f"index must be a whole number from 0 to {len(images) - 1}, not {index!r}.")

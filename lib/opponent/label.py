@@ -78,7 +78,7 @@ def _difference(ours, code, right: pd.Series, settings: Study) -> str:
     difference, stored = 100 * (ours.accuracy - code.accuracy), [right[ours.run], right[code.run]]
     if not all(isinstance(text, str) for text in stored):
         return f"{difference:+.1f}".replace("-", "−")
-    first, second = (unpack(text, statistics.IMAGES * settings.classes).numpy() for text in stored)
+    first, second = (unpack(text, settings.data.counts[2]).numpy() for text in stored)
     error = 100 * statistics.image_error(first, second)
     return f"{difference:+.1f} ± {error:.1f}".replace("-", "−")
 

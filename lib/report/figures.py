@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lib import channel, geometry
+from lib import channel
 from lib.batch import places
 from lib.report.style import COLORS, MARKERS
 from lib.study import Study
@@ -81,13 +81,13 @@ def learning_curve(history: pd.DataFrame, title: str) -> None:
         right.grid(False)  # two grids of different spacing would cross
 
 
-def filters_left(before: list[int], after: list[int], pool: int) -> None:
-    """Filters of each convolution up to this pooling, before and after pruning."""
+def filters_left(before: list[int], after: list[int]) -> None:
+    """Filters of each convolution up to the split, before and after pruning."""
     # Counted from 1, as the paper and its figures count.
-    layers = range(1, sum(geometry.BLOCKS[:pool]) + 1)
+    layers = range(1, len(before) + 1)
     axis = plt.subplots(figsize=(4.6, 2.8))[1]
-    axis.bar(layers, before[:len(layers)], color="lightgrey", label="before")
-    axis.bar(layers, after[:len(layers)], color=COLORS[0], label="after")
+    axis.bar(layers, before, color="lightgrey", label="before")
+    axis.bar(layers, after, color=COLORS[0], label="after")
     axis.set(xlabel="convolutional layer", ylabel="filters", xticks=list(layers))
     axis.grid(False, axis="x")
     axis.legend()

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from lib import InputError, pruning, vgg
+from lib import InputError, pruning
 from lib.channel import capacity
+from lib.networks import structure
 
 BITS = range(1, 9)  # a level fits a byte
 UNSEEN = 0.01  # counts that the separation baseline adds for each of its 256 levels
@@ -72,7 +73,7 @@ def prune_split_layer(model: nn.Module, pool: int, scores: pruning.Scores, count
 
     `scores` as from pruning.taylor_scores, of a model that step 1 pruned for computation. Raises InputError.
     """
-    name = list(vgg.convolutions(model, pool))[-1]
+    name = list(structure.convolutions(model, pool))[-1]
     return pruning.remove_filters(model, pruning.select({name: scores[name]}, count))
 
 

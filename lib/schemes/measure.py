@@ -11,7 +11,8 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from lib import codec, evaluation, flops, pruning, vgg
+from lib import codec, evaluation, flops, pruning
+from lib.networks import structure
 from lib.schemes import bottlenet as learned, deepjscc, features as coding, label as labels, pictures, rates
 
 NAMES = {"png": "PNG", "jpeg": "JPEG", "webp": "WebP", "bottlenet": "BottleNet", "bottlenet_plus": "BottleNet++",
@@ -57,7 +58,7 @@ def two_step(job: Any, pool: int, level: int, snr_db: float, ratio: float, **_: 
                for part in chosen[:job.study.prune.score_images].split(250)]
     # The second step of [14] ranks the split layer alone, here by our criterion.
     scores = pruning.taylor_scores(job.engine.place(network), batches, pool)
-    count = int(job.study.baselines.split_layer_ratio * vgg.channels_at(network, pool))
+    count = int(job.study.baselines.split_layer_ratio * structure.channels_at(network, pool))
     network = coding.prune_split_layer(network, pool, scores, count)
     # Trained after the cut as ours is after each of its own.
     history = job.fit(network, images.train_images, images.train_labels, F.cross_entropy, job.study.prune.training,
@@ -66,21 +67,21 @@ def two_step(job: Any, pool: int, level: int, snr_db: float, ratio: float, **_: 
 
 
 def _coded_features(job, network, pool, level, snr_db, history):
-    images, (device, edge) = job.data, vgg.split(network, pool)
+    images, (device, edge) = job.data, structure.split(network, pool)
     # What both ends know is learned from training images; test images decide nothing.
     learning = _evenly(images.train_images, job.study.baselines.learning_images)
     known = evaluation.forward(device, images.train_images[learning], images.normalise, engine=job.engine)
     features = evaluation.forward(device, images.test_images, images.normalise, engine=job.engine)
     received, bits = coding.jalad(features, level, known)
     metrics, points, _ = _digital(job, evaluation.forward(edge, received, engine=job.engine), bits.mean().item(),
-                                  snr_db, flops.count_macs(device, (3, 32, 32)))
+                                  snr_db, flops.count_macs(device, job.image))
     return metrics, points, history
 
 
 def bottlenet(job: Any, pool: int, level: int, snr_db: float, **_: Any) -> Measured:
     """BottleNet [6] with `level` reduced channels; symbols with and without JPEG's header, which never changes."""
     network, images = job.network(), job.data
-    link = learned.BottleNet(pool, vgg.channels_at(network, pool), level, job.study.baselines.jpeg_quality)
+    link = learned.BottleNet(pool, structure.channels_at(network, pool), level, job.study.baselines.jpeg_quality)
     pipeline = codec.Pipeline(network, pool, link)
     history = _train(job, pipeline)
     latent = evaluation.forward(torch.nn.Sequential(pipeline.device_half, link.encoder), images.test_images,
@@ -88,7 +89,7 @@ def bottlenet(job: Any, pool: int, level: int, snr_db: float, **_: Any) -> Measu
     whole, payload = (8 * sizes.double().mean().item() for sizes in link.channel.sizes(latent))
     # Once for all SNRs: from its own on, a digital scheme has the same accuracy.
     logits = evaluation.forward(pipeline, images.test_images, images.normalise, engine=job.engine)
-    macs = flops.count_macs(pipeline.device_half, (3, 32, 32))
+    macs = flops.count_macs(pipeline.device_half, job.image)
     metrics, points, _ = _digital(job, logits, payload, snr_db,
                                   macs + flops.count_macs(link.encoder, pipeline.feature_shape()))
     return {**metrics, "symbols_with_header": _symbols(job, whole, snr_db)}, points, history
@@ -99,14 +100,14 @@ def jscc(job: Any, scheme: str, bandwidth: int, snr_db: float, pool: int | None 
     network, images = job.network(), job.data
     if scheme == "deepjscc":
         link = deepjscc.image_link(bandwidth, snr_db, job.study.baselines.image_gdn)
-        pipeline, shape, macs = deepjscc.ImagePipeline(network, link), (3, 32, 32), 0
+        pipeline, shape, macs = deepjscc.ImagePipeline(network, link), job.image, 0
         # Images first, as [8] trains it; then for the class, as the others are.
         first = [job.fit(link, images.train_images, None, F.mse_loss, job.study.baselines.image, stage="-image",
                          prepare=images.normalise, augmented=True).assign(phase=0)]
     else:
-        link = learned.bottlenet_plus(pool, vgg.channels_at(network, pool), bandwidth, snr_db)
+        link = learned.bottlenet_plus(pool, structure.channels_at(network, pool), bandwidth, snr_db)
         pipeline = codec.Pipeline(network, pool, link)
-        shape, macs, first = pipeline.feature_shape(), flops.count_macs(pipeline.device_half, (3, 32, 32)), []
+        shape, macs, first = pipeline.feature_shape(), flops.count_macs(pipeline.device_half, job.image), []
     history = pd.concat([*first, _train(job, pipeline)], ignore_index=True)
     points = evaluation.over_snr(  # BottleNet++'s encoder sees the SNR, so only the device half is shared
         pipeline.device_half, lambda features: pipeline.edge_half(link(features)), link.channel, images.test_images,
@@ -124,7 +125,7 @@ def separation(job: Any, pool: int, ratio: float, bandwidth: int, snr_db: float,
     that fit, the one with which the edge half classifies training images best.
     """
     images, network = job.data, job.network()
-    device, edge = vgg.split(network, pool)
+    device, edge = structure.split(network, pool)
     chosen = _evenly(images.train_images, job.study.baselines.learning_images)
     known, features = (evaluation.forward(device, part, images.normalise, engine=job.engine)
                        for part in (images.train_images[chosen], images.test_images))
@@ -142,7 +143,7 @@ def separation(job: Any, pool: int, ratio: float, bandwidth: int, snr_db: float,
         logits = None if code is None else evaluation.forward(edge, code(features)[0], engine=job.engine)
         rows.append(_point(job, logits, design))
     points = pd.DataFrame(rows)
-    macs = flops.count_macs(device, (3, 32, 32))
+    macs = flops.count_macs(device, job.image)
     return ({"symbols": bandwidth, "symbols_finite": bandwidth, "device_macs": macs,
              "accuracy_at_snr": points[points.snr_db == snr_db].accuracy.mean()}, points, None)
 
@@ -155,7 +156,7 @@ def label(job: Any, bandwidth: int, snr_db: float, **_: Any) -> Measured:
         lambda batch: code.encode(network(batch)), lambda symbols: code.decode(code.channel(symbols)), code.channel,
         images.test_images, images.test_labels, images.normalise, job.study.snrs_db(snr_db), job.study.evaluation.draws,
         engine=job.engine)
-    return ({"symbols": bandwidth, "symbols_finite": bandwidth, "device_macs": flops.count_macs(network, (3, 32, 32)),
+    return ({"symbols": bandwidth, "symbols_finite": bandwidth, "device_macs": flops.count_macs(network, job.image),
              "minimum_distance": labels.minimum_distance(code.words.double().cpu().numpy()),
              "accuracy_at_snr": points[points.snr_db == snr_db].accuracy.mean()}, points, None)
 

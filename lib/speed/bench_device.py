@@ -33,10 +33,10 @@ def halves(scale: Scale, images: data.Dataset) -> Pair:
 
 
 def fold_batch_norm(module: nn.Module) -> Any:
-    """A copy for inference: in every nn.Sequential, batch norm goes into the convolution right before it."""
+    """A copy for inference: in every nn.Sequential and block, batch norm goes into the convolution right before it."""
     # Of a copy, because folding changes weights.
     folded = copy.deepcopy(module).eval()
-    for part in [part for part in folded.modules() if isinstance(part, nn.Sequential)]:
+    for part in [part for part in folded.modules() if isinstance(part, nn.Sequential) or hasattr(part, "begins")]:
         for (name, layer), (following, norm) in itertools.pairwise(list(part.named_children())):
             if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
                 setattr(part, name, fuse_conv_bn_eval(layer, norm))

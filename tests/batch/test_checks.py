@@ -59,7 +59,7 @@ BAD = {
     "ratio that removes nothing": ({"figure4__ratios": [0.0, 0.0001]}, "0.0001", "as 0"),
     "two ratios that remove the same": ({"figure4__ratios": [0.5, 0.5001]}, "0.5001", "as 0.5"),
     "truth for a number": ({"pretrain__epochs": True}, "pretrain.epochs"),
-    "unknown data": ({"data__name": "cifar10"}, "data.name", "cifar10"),
+    "unknown data": ({"data__name": "imagenet"}, "data.name", "imagenet"),
     "unknown variant": ({"ablations__variants": ["no_step4"]}, "no_step4"),
     "longer step without its schedule": ({"ablations__variants": ["longer_step4"]}, "ablations", "longer_step4"),
     "ablations that are none": ({"ablations": False}, "ablations", "False"),

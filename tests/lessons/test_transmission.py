@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from lib import InputError, channel, codec, data, study
+from lib.datasets import pictures
 from lib.lessons import trained, transmission
 from lib.schemes import pictures as coding
 
@@ -93,15 +94,15 @@ def stored(path, picture, **options):
 def test_a_picture_of_the_right_size_is_taken_as_it_is(tmp_path, images):
     given = images.test_images[5]
     path = stored(tmp_path / "a.png", Image.fromarray(given.permute(1, 2, 0).numpy()))
-    assert torch.equal(transmission.read_picture(path)[0], given)
+    assert torch.equal(pictures.read_picture(path)[0], given)
 
 
 def test_the_middle_square_is_taken_and_transparency_becomes_white(tmp_path):
     picture = Image.new("RGB", (300, 100), "red")
     picture.paste("blue", (100, 0, 200, 100))
-    found = transmission.read_picture(stored(tmp_path / "wide.jpg", picture, quality=100))
+    found = pictures.read_picture(stored(tmp_path / "wide.jpg", picture, quality=100))
     assert found.shape == (1, 3, 32, 32) and found[0, 2].min() > 200 and found[0, 0, :, 4:28].max() < 60
-    clear = transmission.read_picture(stored(tmp_path / "clear.png", Image.new("RGBA", (64, 64), (0, 0, 0, 0))))
+    clear = pictures.read_picture(stored(tmp_path / "clear.png", Image.new("RGBA", (64, 64), (0, 0, 0, 0))))
     assert clear.min() == 255
 
 
@@ -117,20 +118,20 @@ def test_what_is_no_picture_is_refused_in_a_sentence(tmp_path, name, content, cu
         size = content if isinstance(content, tuple) else (40, 40)
         Image.new("RGB", size).save(path)
     with pytest.raises(InputError, match=culprit) as refused:
-        transmission.read_picture(str(path))
+        pictures.read_picture(str(path))
     assert "\n" not in str(refused.value)
 
 
 def test_a_torn_or_a_large_file_is_refused(tmp_path, images, monkeypatch):
     path = tmp_path / "torn.png"
     stored(path, Image.fromarray(np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8)))
-    monkeypatch.setattr(transmission, "LARGEST_FILE", 1000)
+    monkeypatch.setattr(pictures, "LARGEST_FILE", 1000)
     with pytest.raises(InputError, match="MiB"):
-        transmission.read_picture(str(path))
+        pictures.read_picture(str(path))
     monkeypatch.undo()
     path.write_bytes(path.read_bytes()[:3000])
     with pytest.raises(InputError, match="torn.png cannot be read"):
-        transmission.read_picture(str(path))
+        pictures.read_picture(str(path))
 
 
 @pytest.mark.parametrize("index", [-1, 1000, 1.0, True])
