@@ -14,7 +14,7 @@ from lib import results, study
 from lib.claims import choices
 from lib.ladder import records
 from lib.opponent import label
-from lib.pages import channels, numbers
+from lib.pages import channels, networks, numbers
 from lib.report import tables
 
 TEMPLATES = study.ROOT / "docs" / "templates"
@@ -54,7 +54,7 @@ def environment() -> jinja2.Environment:
     # Every result of both studies is read here, which all pages share.
     names = {"gpu": numbers.Numbers("gpu"), "quick": numbers.Numbers("quick"), "sure": numbers.sure,
              "results": results, "tables": tables, "choices": choices.choices, "label": label,
-             "channels": channels.Tables(study.load("channels")),
+             "channels": channels.Tables(study.load("channels")), "networks": networks.compared(),
              "best": records.summary(study.load("best"))}
     # Strict: a misspelt name is an error. `finalize` writes every number, so that none is formatted
     # twice, in two ways.

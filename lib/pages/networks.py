@@ -1,0 +1,71 @@
+"""Accuracy over the device's operations for three networks, a study each: docs/networks.md and its figure.
+
+    python -m lib.pages.networks        draws outputs/networks/operations.png from what is measured
+"""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from lib import results, study
+from lib.networks.descriptions import DESCRIPTIONS
+from lib.report import style
+
+BANDWIDTH, SNR_DB = 128, 14.5
+FOLDER = study.ROOT / "outputs" / "networks"
+
+
+def compared() -> pd.DataFrame:
+    """A row a model: network, split, ratio, operations in 10⁶, accuracies in percent with and without the channel.
+
+    `baseline` is that of its network, unpruned and without a channel. Empty where nothing is measured.
+    """
+    found = []
+    for name in DESCRIPTIONS:
+        table = results.load(f"networks-{name}")
+        if table.empty:
+            continue
+        models = results.end_to_end(table, bandwidth=BANDWIDTH, train_snr_db=SNR_DB)
+        models = models[models.snr_db == SNR_DB].groupby("run", as_index=False).agg(
+            {"pool": "first", "ratio": "first", "device_macs": "first", "accuracy": "mean", "accuracy_clean": "first"})
+        found.append(pd.DataFrame({
+            "network": name, "split": models.pool.astype(int), "ratio": models.ratio,
+            "operations (10⁶)": models.device_macs / 1e6, "accuracy (%)": 100 * models.accuracy,
+            "without noise (%)": 100 * models.accuracy_clean, "baseline": 100 * results.baseline_accuracy(table)}))
+    empty = pd.DataFrame(columns=["network", "split", "ratio", "operations (10⁶)", "accuracy (%)",
+                                  "without noise (%)", "baseline"])
+    return pd.concat(found).sort_values(["network", "split", "ratio"]) if found else empty
+
+
+def draw(table: pd.DataFrame) -> plt.Figure:
+    """A colour a network, a line a split over its ratios; dashed, what each network has without a channel."""
+    figure, axis = plt.subplots(figsize=(6, 3.6))
+    colours = dict(zip(DESCRIPTIONS, style.COLORS, strict=False))
+    for (name, split), rows in table.groupby(["network", "split"]):
+        # The first split of each stands for the network in the legend; the marker says which split.
+        label = name if split == table[table.network == name].split.min() else None
+        axis.plot(rows["operations (10⁶)"], rows["accuracy (%)"], color=colours[name], label=label,
+                  marker=style.MARKERS[split - 1])
+        axis.annotate(f"{split}", (rows["operations (10⁶)"].max(), rows["accuracy (%)"].iloc[0]), fontsize=7,
+                      xytext=(3, 3), textcoords="offset points")
+    for name, rows in table.groupby("network"):
+        axis.axhline(rows.baseline.iloc[0], color=colours[name], ls="--", lw=0.8)
+    axis.set(xscale="log", xlabel="operations of the device (10⁶ multiply-accumulates)", ylabel="test accuracy (%)",
+             title=f"B = {BANDWIDTH} at {SNR_DB:g} dB, split after the stage at each line [quick's size, one seed]")
+    axis.legend()
+    return figure
+
+
+def main() -> None:
+    """Draw what is measured."""
+    table = compared()
+    if table.empty:
+        print("nothing is measured: ./run_all.sh networks-vgg16_bn, and the same for the other two")
+        return
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    table.to_csv(FOLDER / "operations.csv", index=False, float_format="%.6g")
+    draw(table).savefig(FOLDER / "operations.png", bbox_inches="tight", metadata={"Software": None})
+    print(table.to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()
