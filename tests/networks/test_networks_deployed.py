@@ -1,4 +1,4 @@
-"""The two graphs of another network, and of larger images, compute what its pipeline does; it is rebuilt from its run."""
+"""The graphs of another network, and of larger images, compute what its pipeline does; a run's network is rebuilt."""
 
 import numpy as np
 import pytest
