@@ -171,5 +171,5 @@ def test_missing_cifar10_is_one_sentence(tmp_path, monkeypatch):
         raise OSError("no network")
 
     monkeypatch.setattr(datasets, "CIFAR10", offline)
-    with pytest.raises(InputError, match="CIFAR-10 is missing .* put the official .* cifar-10-batches-py"):
+    with pytest.raises(InputError, match="CIFAR-10 is missing .* put the official .*/cifar-10-batches-py"):
         data.load("cifar10", tmp_path / "nowhere")
