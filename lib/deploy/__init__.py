@@ -10,8 +10,8 @@ The device's end is `lib.device`, whose process holds neither torch nor pandas, 
 from typing import Any
 
 
-def export(source: Any, folder: Any, mean: Any = None, std: Any = None) -> dict:
+def export(source: Any, folder: Any, mean: Any = None, std: Any = None, side: int = 32) -> dict:
     """Write `device.onnx`, `edge.onnx` and `link.json` into a folder: see `lib.deploy.graphs.export`."""
     from lib.deploy import graphs
 
-    return graphs.export(source, folder, mean, std)
+    return graphs.export(source, folder, mean, std, side)

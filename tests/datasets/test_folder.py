@@ -1,5 +1,6 @@
 """A folder of pictures: which test, how they are read, and what is refused in one sentence."""
 
+import pickle
 import re
 import shutil
 
@@ -10,7 +11,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from helpers import quick_with, refusal
-from lib import InputError, data, study
+from lib import InputError, data, study, torchvision_ops
 from lib.datasets import folder
 from lib.datasets.parameters import KNOWN, Data
 
@@ -139,3 +140,36 @@ def test_a_result_rests_on_what_is_in_the_folder_and_not_on_where_it_lies(pictur
     Image.new("RGB", (40, 30), (1, 2, 3)).save(pictures / "ox" / "03.png")
     assert resolved() != before
     assert Data(name="mini").resolved == {"data": "mini"}
+
+
+def test_cifar10_is_the_official_files_in_their_order(tmp_path, monkeypatch):
+    torchvision_ops.mend()
+    from torchvision.datasets import cifar
+
+    rng, place = np.random.default_rng(0), tmp_path / "cifar-10-batches-py"
+    place.mkdir()
+    pixels = {name: rng.integers(0, 256, (2, 3072), np.uint8)
+              for name in (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")}
+    for number, (name, values) in enumerate(pixels.items()):
+        (place / name).write_bytes(pickle.dumps({"data": values, "labels": [number, 9 - number]}))
+    (place / "batches.meta").write_bytes(pickle.dumps({"label_names": [f"class {i}" for i in range(10)]}))
+    asked = []
+    monkeypatch.setattr(cifar, "check_integrity", lambda path, md5=None: asked.append((path, md5)) or True)
+    images, labels = data.load("cifar10", tmp_path, "train")
+    assert (images.flatten(1).numpy() == np.concatenate(list(pixels.values())[:5])).all()
+    assert labels.tolist() == [0, 9, 1, 8, 2, 7, 3, 6, 4, 5]
+    assert data.load("cifar10", tmp_path, "test")[1].tolist() == [5, 4]
+    assert data.class_names("cifar10", tmp_path)[3] == "class 3"
+    assert all(len(md5) == 32 for _, md5 in asked) and len(asked) > 7
+
+
+def test_missing_cifar10_is_one_sentence(tmp_path, monkeypatch):
+    torchvision_ops.mend()
+    from torchvision import datasets
+
+    def offline(*_, **__):
+        raise OSError("no network")
+
+    monkeypatch.setattr(datasets, "CIFAR10", offline)
+    with pytest.raises(InputError, match="CIFAR-10 is missing .* put the official .*/cifar-10-batches-py"):
+        data.load("cifar10", tmp_path / "nowhere")

@@ -205,7 +205,7 @@ def test_readme_is_short_and_names_the_commands():
 
 @pytest.mark.parametrize("page", ["README.md", "docs/index.md", "docs/findings.md", "docs/choices.md",
                                   "docs/results.md", "docs/paper-schedule.md", "docs/your-own-study.md",
-                                  "docs/cluster.md", "docs/channels.md"])
+                                  "docs/cluster.md", "docs/channels.md", "docs/networks.md", "docs/your-own-data.md"])
 def test_every_link_within_the_repository_resolves(page):
     file = study.ROOT / page
     for link in re.findall(r"\]\(([^)]+)\)", file.read_text()):
