@@ -59,7 +59,7 @@ def test_accuracy_is_in_percent_beside_the_loss():
 
 
 def test_filters_before_and_after_pruning_stand_side_by_side():
-    figures.filters_left([64, 64, 128, 128, 256], [60, 20, 30, 40, 256], pool=2)
+    figures.filters_left([64, 64, 128, 128], [60, 20, 30, 40])
     before, after = plt.gca().containers
     assert [bar.get_height() for bar in before] == [64, 64, 128, 128]
     assert [bar.get_height() for bar in after] == [60, 20, 30, 40]
