@@ -129,7 +129,9 @@ def numbers(folder: Path) -> dict:
     """All that a run says except where and when it was made."""
     if not (folder / "result.json").exists():
         return {}
-    result = json.loads((folder / "result.json").read_text())
+    # Until 28 November 2026 NaN was stored where null is now.
+    result = json.loads((folder / "result.json").read_text(),
+                        parse_constant=lambda name: None if name == "NaN" else float(name))
     history = folder / "history.csv"
     # How long an epoch took is no number of the study.
     curve = pd.read_csv(history).drop(columns="seconds").to_csv() if history.exists() else None
