@@ -33,7 +33,30 @@ def compared() -> pd.DataFrame:
             "without noise (%)": 100 * models.accuracy_clean, "baseline": 100 * results.baseline_accuracy(table)}))
     empty = pd.DataFrame(columns=["network", "split", "ratio", "operations (10⁶)", "accuracy (%)",
                                   "without noise (%)", "baseline"])
-    return pd.concat(found).sort_values(["network", "split", "ratio"]) if found else empty
+    return pd.concat(found).sort_values(["network", "split", "ratio"], ignore_index=True) if found else empty
+
+
+def against_expectations(table: pd.DataFrame) -> pd.DataFrame:
+    """What docs/networks.md expected of each network, and what came, in points, beside one another."""
+    cell = table.set_index(["network", "split", "ratio"])["accuracy (%)"]
+    baseline, rows = table.groupby("network").baseline.first(), []
+    expected = {"vgg16_bn": ("", "below 5"), "resnet18": ("3 to 6", "5 to 15"),
+                "mobilenet_v2": ("−15 to −5", "5 to 15")}
+    for name, (above, early) in expected.items():
+        if name not in baseline:
+            continue
+        rows += [(name, "baseline above VGG16's", above, baseline[name] - baseline.get("vgg16_bn", float("nan"))),
+                 (name, "lost to the channel after split 4", "at most 3", baseline[name] - cell[name, 4, 0.0]),
+                 (name, "lost to the channel after split 2", early, baseline[name] - cell[name, 2, 0.0]),
+                 (name, "lost by half of the filters, split 4", "below 5", cell[name, 4, 0.0] - cell[name, 4, 0.5])]
+    found = pd.DataFrame(rows, columns=["network", "points", "expected", "came"])
+    return found[found.expected != ""]
+
+
+def best_below(table: pd.DataFrame, operations: float) -> str:
+    """The network with the most accurate model of at most so many operations, in 10⁶."""
+    chosen = table[table["operations (10⁶)"] <= operations]
+    return chosen.loc[chosen["accuracy (%)"].idxmax(), "network"]
 
 
 def draw(table: pd.DataFrame) -> plt.Figure:

@@ -55,6 +55,7 @@ def environment() -> jinja2.Environment:
     names = {"gpu": numbers.Numbers("gpu"), "quick": numbers.Numbers("quick"), "sure": numbers.sure,
              "results": results, "tables": tables, "choices": choices.choices, "label": label,
              "channels": channels.Tables(study.load("channels")), "networks": networks.compared(),
+             "against_expectations": networks.against_expectations, "best_below": networks.best_below,
              "best": records.summary(study.load("best"))}
     # Strict: a misspelt name is an error. `finalize` writes every number, so that none is formatted
     # twice, in two ways.
