@@ -94,8 +94,8 @@ def test_operations_and_symbols(gpu):
     macs = mean(result["metrics"]["device_macs"] for result in found) / 1e6
     assert gpu.macs(pool=2, ratio=0.5, bandwidth=512, snr_db=14.5) == pytest.approx(macs)
     jpeg = raw("baselines/jpeg-level95-snr14.5-s0")["metrics"]
-    assert gpu.symbols(scheme="JPEG", level=95) == jpeg["symbols"]
-    assert gpu.symbols("symbols_with_header", scheme="JPEG", level=95) == jpeg["symbols_with_header"]
+    assert gpu.symbols(scheme="JPEG", picture_quality=95) == jpeg["symbols"]
+    assert gpu.symbols("symbols_with_header", scheme="JPEG", picture_quality=95) == jpeg["symbols_with_header"]
 
 
 def test_other_schemes_and_variants_are_found_by_name(gpu):
