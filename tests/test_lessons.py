@@ -173,7 +173,8 @@ def test_the_chain_is_that_of_the_checkpoints(make_network, pictures, tmp_path):
     images, labels = pictures
     cut, trained = make_network(1), make_network(2)
     job = types.SimpleNamespace(
-        folder=tmp_path, key=lambda stage: f"key{stage}", engine=training.CPU, study=types.SimpleNamespace(classes=10),
+        folder=tmp_path, key=lambda stage: f"key{stage}", engine=training.CPU, architecture="vgg16_bn",
+        study=types.SimpleNamespace(classes=10),
         data=types.SimpleNamespace(test_images=images, test_labels=labels, normalise=lambda part: part.float() / 255))
     job.rebuild = types.MethodType(Stage.rebuild, job)
     checkpoint.save(tmp_path / "checkpoint-7-network.pt", "key-7-network",

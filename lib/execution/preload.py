@@ -16,7 +16,7 @@ for module in ("torch._dynamo",  # what the first optimizer of a process imports
                "lib.execution.atomic", "lib.execution.notebook", "lib.job", "lib.pruning", "lib.evaluation",
                "lib.schemes.measure", "lib.results", "lib.claims.judge", "lib.claims.choices",
                "lib.report.figures", "lib.report.paper_figures", "lib.report.tables", "lib.report.system",
-               "lib.lessons.drawing"):
+               "lib.lessons.drawing", "lib.reading.loaded", "lib.reading.over_snr", "lib.reading.trade_off"):
     importlib.import_module(module)
 
 import torch  # noqa: E402

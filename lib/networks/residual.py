@@ -23,12 +23,17 @@ class Basic(nn.Module):
 
     def __init__(self, inputs: int, filters: int, outputs: int, stride: int, begins: bool):
         super().__init__()
-        self.stride, self.begins, self.out_channels = stride, begins, outputs
+        self.stride, self.begins = stride, begins
         self.conv1, self.bn1 = _normalised(inputs, filters, 3, stride)
         self.relu1 = nn.ReLU(inplace=True)
         self.conv2, self.bn2 = _normalised(filters, outputs, 3)
         self.shortcut = nn.Sequential(*_normalised(inputs, outputs, 1, stride)) if begins else nn.Identity()
         self.relu2 = nn.ReLU(inplace=True)
+
+    @property
+    def out_channels(self) -> int:
+        """Of the stream behind the block; asked anew, since pruning changes it."""
+        return self.conv2.out_channels
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[N, inputs, H, W] to [N, outputs, H/stride, W/stride]."""
@@ -42,7 +47,7 @@ class Inverted(nn.Module):
 
     def __init__(self, inputs: int, filters: int | None, outputs: int, stride: int, begins: bool):
         super().__init__()
-        self.stride, self.begins, self.out_channels = stride, begins, outputs
+        self.stride, self.begins = stride, begins
         self.inner = "expand" if filters else None
         if filters:
             self.expand, self.bn1 = _normalised(inputs, filters, 1)
@@ -51,6 +56,11 @@ class Inverted(nn.Module):
         self.depthwise, self.bn2 = _normalised(filters, filters, 3, stride, groups=filters)
         self.relu2 = nn.ReLU6(inplace=True)
         self.project, self.bn3 = _normalised(filters, outputs, 1)
+
+    @property
+    def out_channels(self) -> int:
+        """Of the stream behind the block; asked anew, since pruning changes it."""
+        return self.project.out_channels
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[N, inputs, H, W] to [N, outputs, H/stride, W/stride]."""

@@ -242,7 +242,8 @@ def test_of_a_large_study_the_command_that_makes_missing_weights_again_is_named_
     place.mkdir(parents=True)
     (place / "result.json").write_text(json.dumps({
         "name": PRUNE, "step": "prune", "study": "desk", "hash": "", "parameters": {}, "metrics": {}, "upstream": [],
-        "evaluation": [], "made_by": [], "provenance": {"device": "another", "seconds": 1.0, "commit": None}}))
+        "evaluation": [], "made_by": [], "provenance": {
+            "device": "another", "seconds": 1.0, "commit": None, "end": "2026-11-28T10:00:00+00:00"}}))
     listed = {item.name: item for item in study.runs(study.load("desk"))}
     with pytest.raises(InputError, match=f"The weights of {PRUNE} are not here: python -m lib.run desk {PRUNE} makes "
                                          r"it, in about [\d.]+ (min|hours) on this machine"):

@@ -190,8 +190,8 @@ def test_a_result_cannot_end_the_script_that_holds_it(monkeypatch):
     loaded = study.load("quick")
     stored = places.read_result
 
-    def hostile(folder):
-        result = stored(folder)
+    def hostile(folder, *ending):
+        result = stored(folder, *ending)
         result["provenance"]["device"] = "</script><script>alert(1)</script>"
         return result
 

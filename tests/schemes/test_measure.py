@@ -30,6 +30,7 @@ class Job:
     def __init__(self, network, images, settings, seed, **parameters):
         self.run, self.study, self.data = SimpleNamespace(parameters=parameters), settings, images
         self.engine, self.seed, self.fits = training.Engine(batch_size=BATCH), seed, []
+        self.image = (3, 32, 32)
         self.network = lambda: network
 
     def fit(self, model, inputs, targets, loss, schedule, stage="", **options):
