@@ -47,7 +47,7 @@ def spoil(settings):
 def look(settings):
     import numpy, torch, matplotlib, lib.vgg
     from lib import data
-    data.dataset(settings.data.name, settings.data.root)
+    data.dataset(settings.data.name, settings.data.root, settings.data.side)
     print(json.dumps({
         "seeds": [float(numpy.random.random()), float(torch.rand(1))],
         "width": matplotlib.rcParams["lines.linewidth"], "spoiled": hasattr(lib.vgg, "spoiled"),
