@@ -48,13 +48,11 @@ def taylor_scores(model: nn.Module, batches: Iterable, pool: int) -> Scores:
     with _as_it_was(model, {model.get_submodule(path): watch(path) for path in watched}):
         for images, labels in batches:
             examples += len(labels)
-            # A sum, not a mean: then each example's gradient is its own, whatever else is in its
-            # batch.
+            # A sum, not a mean: each example's gradient is then its own, whatever else is in its batch.
             loss = F.cross_entropy(model(images).float(), labels, reduction="sum")
             loss.backward()
             for name in list(effects):
-                # The absolute value is taken of each example: a signed sum over a batch cancels (Molchanov et al.,
-                # Eq. 8).
+                # Absolute for each example: a signed sum over a batch cancels (Molchanov et al., Eq. 8).
                 sums[name] = sums[name] + effects.pop(name).abs().double().sum(0)
     if not examples:
         raise InputError("Taylor scores need at least one batch of images.")

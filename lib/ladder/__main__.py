@@ -17,7 +17,6 @@ from safetensors.torch import load_file, save_file
 
 from lib import InputError, evaluation, flops, study, vgg, weights
 from lib.batch import places
-from lib.evidence import provenance
 from lib.execution import processes
 from lib.ladder import over, records
 from lib.recipe import stored, training
@@ -99,8 +98,7 @@ class Climb:
         records.store(self.settings, name, {
             "metrics": {"accuracy": mean[snr_db], "device_macs": macs, "seconds": time.monotonic() - began,
                         "right_on_views": right},
-            "over_snr": mean.to_dict(), "history": curve.to_dict("list"), "origin": provenance.origin(),
-            "device": provenance.device()})
+            "over_snr": mean.to_dict(), "history": curve.to_dict("list"), **records.made_here()})
         print(f"{name}: {100 * mean[snr_db]:.2f} % at {snr_db:g} dB", flush=True)
 
     def bounds(self) -> None:

@@ -12,7 +12,6 @@ import torch
 
 from lib import channel, evaluation
 from lib.channels.parameters import Channel
-from lib.evidence import provenance
 from lib.ladder import records
 from lib.recipe import training
 from lib.recipe.parameters import Over
@@ -47,7 +46,7 @@ def measure(climb: Any, name: str) -> None:
             rows += [{"train_snr_db": snr_db, "seed": seed, **row} for row in _tried(climb, entry, name, model, snr_db)]
             print(f"{name}, {snr_db:g} dB, seed {seed}: {100 * rows[-1]['accuracy']:.2f} %", flush=True)
     records.store(climb.settings, name, {"metrics": {"seconds": time.monotonic() - began}, "points": rows,
-                                         "origin": provenance.origin(), "device": provenance.device()})
+                                         **records.made_here()})
 
 
 def _tried(climb, entry, name, model, snr_db):
@@ -88,8 +87,7 @@ def separation(climb: Any) -> None:
             bits = best(test)[1].double()
             rows.append({"design_db": design, "rate": channel.capacity(design), "bits": bits.mean().item(),
                          "accuracy": right(best, test, images.test_labels)})
-    records.store(climb.settings, records.SEPARATION, {"points": rows, "origin": provenance.origin(),
-                                               "device": provenance.device()})
+    records.store(climb.settings, records.SEPARATION, {"points": rows, **records.made_here()})
 
 
 def learning_set(climb: Any) -> tuple[torch.Tensor, torch.Tensor]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from lib import InputError
 from lib.batch import places
+from lib.evidence import provenance
 from lib.evidence.fingerprint import digest
 from lib.recipe.parameters import Ladder
 from lib.study import Study
@@ -59,6 +60,11 @@ def point(settings: Study, name: str) -> tuple[int, float]:
     """(symbols, SNR in dB) of a rung: its own, where it has them, else the ladder's."""
     spec, rung = ladder(settings), ladder(settings).rungs[name]
     return rung.bandwidth or spec.bandwidth, spec.snr_db if rung.snr_db is None else rung.snr_db
+
+
+def made_here() -> dict[str, Any]:
+    """Where a record comes from: the commit and the device."""
+    return {"origin": provenance.origin(), "device": provenance.device()}
 
 
 def store(settings: Study, name: str, content: dict[str, Any]) -> None:

@@ -16,7 +16,6 @@ import torch
 
 from lib import InputError, evaluation, study
 from lib.batch import places
-from lib.evidence import provenance
 from lib.execution import processes
 from lib.ladder import over, records
 from lib.ladder.__main__ import Climb
@@ -109,7 +108,7 @@ def measure(climb: Climb, name: str) -> dict:
     return {"format": vars(form), **costs, "capacity_snr_db": packets.capacity_snr_db(form),
             "points": cliff(form, packet, counts, right, climb.settings.classes),
             "packages": {package: metadata.version(package) for package in PACKAGES},
-            "seconds": time.monotonic() - began, "origin": provenance.origin(), "device": provenance.device()}
+            "seconds": time.monotonic() - began, **records.made_here()}
 
 
 def main(arguments: list[str]) -> int:
