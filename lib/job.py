@@ -193,7 +193,7 @@ def describe(settings: study.Study, step: str, parameters: study.Point) -> tuple
         size = geometry.map_side(point["pool"], settings.data.side, settings.network.name)
         extra = [{"bandwidth": geometry.symbols_per_channel(size), **point}]
     listed = {run.name: run for run in study.runs(settings, extra, others)}
-    name = study.name(step, **parameters) + settings.channel.ending(step)
+    name = study.name_in(settings, step, **parameters)
     if name not in listed:
         raise InputError(f"The study {settings.name} has no run {name}.")
     # All of them: a chain is refused as a whole, wherever a stop removes nothing.

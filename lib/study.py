@@ -8,11 +8,11 @@ from pydantic import ValidationError
 from lib import InputError
 from lib.batch import checks
 from lib.batch.parameters import Study
-from lib.batch.runs import FIGURES, NOTEBOOKS, REPORT, Point, Run, name, needs, resolved, runs, settings_for
+from lib.batch.runs import FIGURES, NOTEBOOKS, REPORT, Point, Run, name, name_in, needs, resolved, runs, settings_for
 from lib.execution import kernel
 
 # Other code speaks of a study through this module; what lib/batch/runs.py defines is offered here too.
-__all__ = ["FIGURES", "NOTEBOOKS", "REPORT", "ROOT", "Point", "Run", "Study", "load", "name", "needs", "resolved",
+__all__ = ["FIGURES", "NOTEBOOKS", "REPORT", "ROOT", "Point", "Run", "Study", "load", "name", "name_in", "needs", "resolved",
            "runs", "settings_for"]
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -49,6 +49,11 @@ def name(step: str, pool: int | None = None, ratio: float | None = None, bandwid
     return f"{step}/{'-'.join(parts)}"
 
 
+def name_in(settings: Study, step: str, **parameters: Any) -> str:
+    """The name of a study's run: with its channel, where that is not AWGN."""
+    return name(step, **parameters) + settings.channel.ending(step)
+
+
 def runs(settings: Study, extra: Iterable[Point] = (), baselines: Iterable[Point] = ()) -> list[Run]:
     """All runs that the study's figures need, each once, in dependency order.
 
@@ -82,8 +87,7 @@ class _Listing:
     def add(self, step: str, figure: str, upstream: Iterable[str] = (), **parameters: Any) -> str:
         """List a run, if it is new, and note the figure on it and on all upstream of it; returns its name."""
         # Upstream runs are added before, so that the list is in dependency order by itself.
-        run = Run(name(step, **parameters) + self.settings.channel.ending(step), NOTEBOOKS[step], parameters,
-                  list(upstream))
+        run = Run(name_in(self.settings, step, **parameters), NOTEBOOKS[step], parameters, list(upstream))
         # Where the run comes first it stays: the order of the list is that of its worth.
         if self.runs.setdefault(run.name, run).parameters != parameters:
             raise InputError(f"Two runs would have the name {run.name}: numbers in it have six digits at most.")
