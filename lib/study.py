@@ -12,8 +12,8 @@ from lib.batch.runs import FIGURES, NOTEBOOKS, REPORT, Point, Run, name, name_in
 from lib.execution import kernel
 
 # Other code speaks of a study through this module; what lib/batch/runs.py defines is offered here too.
-__all__ = ["FIGURES", "NOTEBOOKS", "REPORT", "ROOT", "Point", "Run", "Study", "load", "name", "name_in", "needs", "resolved",
-           "runs", "settings_for"]
+__all__ = ["FIGURES", "NOTEBOOKS", "REPORT", "ROOT", "Point", "Run", "Study", "load", "name", "name_in", "needs",
+           "resolved", "runs", "settings_for"]
 
 ROOT = Path(__file__).resolve().parent.parent
 RESERVED = ("bench", "interactive")  # folders of outputs/ that are no study's
