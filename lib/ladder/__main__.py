@@ -1,12 +1,14 @@
 """Climb the ladder of a study: compute the rungs that are not stored yet (docs/best.md tells what came of it).
 
-    python -m lib.ladder best [RUNG …]
+    python -m lib.ladder best [RUNG or NET …]
     python -m lib.ladder channels [RUNG or ENTRY …]     a rung over several channels, too (docs/channels.md)
 
 A rung is stored as outputs/STUDY/ladder/RUNG.json; one whose parameters have changed since is computed again. Features
-are stored beside them and not committed: with them a rung takes minutes.
+are stored beside them and not committed: with them a rung takes minutes. A net takes longer, and is computed when a
+rung asks for it; a checkpoint an epoch is kept until it is finished.
 """
 
+import copy
 import dataclasses
 import time
 import zlib
@@ -18,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from lib import InputError, evaluation, flops, study, vgg, weights
 from lib.batch import places
 from lib.execution import processes
-from lib.ladder import over, records
+from lib.ladder import nets, over, records
 from lib.recipe import stored, training
 from lib.recipe.parameters import Rung
 from lib.stage import Stage
@@ -27,10 +29,10 @@ POOL = 5
 
 
 class Climb:
-    """What all rungs of a study share: its data, the unpruned network and its features after pooling 5."""
+    """What all rungs of one net share: the study's data, the network and its features after pooling 5."""
 
     def __init__(self, settings: study.Study):
-        self.settings, self.ladder = settings, records.ladder(settings)
+        self.settings, self.ladder, self.net = settings, records.ladder(settings), None
         self.stage = Stage(settings, self.ladder.seed, settings.threads.others)
         self.engine = dataclasses.replace(self.stage.engine, batch_size=self.ladder.batch_size)
         folder = places.find(settings, study.name("pretrain", seed=self.ladder.seed))
@@ -38,9 +40,24 @@ class Climb:
             raise InputError(f"The pretrained network of {settings.name} is not here.")
         places.check_weights(folder)
         channels = places.read_result(folder)["channels"]
-        self.network = self.stage.rebuild(weights.load(folder), channels, settings.classes)
-        self.device, self.classifier = vgg.split(self.network, POOL)
+        self.pretrained = self.stage.rebuild(weights.load(folder), channels, settings.classes)
+        self._take(self.pretrained)
+
+    def _take(self, network):
+        self.device, self.classifier = vgg.split(network, POOL)
         self.classifier = self.classifier.float()
+
+    def on(self, net: str | None) -> "Climb":
+        """The same of another net, which is computed where it is not here."""
+        if net == self.net:
+            return self
+        # A net's own results, not those that are kept of this one.
+        other = copy.copy(self)
+        vars(other).pop("test_features", None)
+        vars(other).pop("device_macs", None)
+        other.net = net
+        other._take(nets.load(self.settings, self.stage, net, self.pretrained))
+        return other
 
     def features(self, view: str) -> torch.Tensor:
         """Of the training images as a view takes and changes them; computed once."""
@@ -59,7 +76,8 @@ class Climb:
         return self._once("test", lambda: self.stage.data.test_images)
 
     def _once(self, name, images):
-        file = records.folder(self.settings) / "features" / f"{name}.safetensors"
+        of_net = "" if self.net is None else f"{self.net}-{nets.key(self.settings, self.net)}-"
+        file = records.folder(self.settings) / "features" / f"{of_net}{name}.safetensors"
         if not file.exists():
             began = time.monotonic()
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -113,11 +131,12 @@ def main(arguments: list[str]) -> int:
         raise InputError("usage: python -m lib.ladder STUDY [RUNG …]")
     settings = study.load(arguments[0])
     ladder = records.ladder(settings)
-    known = [*ladder.rungs, *ladder.over, *[records.SEPARATION] * bool(ladder.over)]
+    known = [*ladder.nets, *ladder.rungs, *ladder.over, *[records.SEPARATION] * bool(ladder.over)]
     if unknown := set(arguments[1:]) - set(known):
         raise InputError(f"The ladder of {settings.name} has no rung {min(unknown)}.")
     asked = [name for name in known if name in arguments[1:] or not arguments[1:]]
-    todo = [name for name in asked if records.read(settings, name) is None]
+    todo = [name for name in asked
+            if records.read(settings, records.NET * (name in ladder.nets) + name) is None]
     if todo:
         climb = Climb(settings)
         climb.bounds()
@@ -125,9 +144,11 @@ def main(arguments: list[str]) -> int:
             if name == records.SEPARATION:
                 over.separation(climb)
             elif name in ladder.over:
-                over.measure(climb, name)
+                over.measure(climb.on(ladder.rungs[ladder.over[name].rung].net), name)
+            elif name in ladder.nets:
+                climb.on(name)
             else:
-                climb.rung(name)
+                climb.on(ladder.rungs[name].net).rung(name)
     return 0
 
 

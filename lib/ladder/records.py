@@ -14,6 +14,7 @@ from lib.study import Study
 
 CLEAN = "clean"  # the network itself, without a link
 SEPARATION = "separation"  # its features as so many bits
+NET = "net-"  # begins the name of a net's record, and of no rung's
 
 
 def ladder(settings: Study) -> Ladder:
@@ -38,7 +39,9 @@ def parameters(settings: Study, name: str, defaults: bool = True) -> dict[str, A
 
     Without `defaults`, only those that differ from the schema's.
     """
-    whole = ladder(settings).model_dump(mode="json", exclude={"rungs", "views", "over", "snrs_db", "expect"},
+    if name.startswith(NET):
+        return {"net": _net(settings, name.removeprefix(NET))}
+    whole = ladder(settings).model_dump(mode="json", exclude={"rungs", "nets", "views", "over", "snrs_db", "expect"},
                                            exclude_defaults=not defaults)
     if name in (CLEAN, SEPARATION):
         return whole
@@ -53,7 +56,15 @@ def parameters(settings: Study, name: str, defaults: bool = True) -> dict[str, A
     values = rung.model_dump(mode="json", exclude={"about", "expect"}, exclude_defaults=not defaults)
     views = {view: ladder(settings).views[view].model_dump(mode="json") for view in rung.views}
     bandwidth, snr_db = point(settings, name)
-    return {**whole, **values, "views": views, "bandwidth": bandwidth, "snr_db": snr_db}
+    of_net = {} if rung.net is None else {"net": _net(settings, rung.net)}
+    return {**whole, **values, "views": views, "bandwidth": bandwidth, "snr_db": snr_db, **of_net}
+
+
+def _net(settings, name):
+    """All that decides what a net is, back to the pretrained one."""
+    net = ladder(settings).nets[name]
+    before = None if net.of is None else _net(settings, net.of)
+    return {**net.model_dump(mode="json", exclude={"about", "expect"}), "of": before}
 
 
 def point(settings: Study, name: str) -> tuple[int, float]:

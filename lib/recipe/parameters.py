@@ -20,11 +20,37 @@ class View(Strict):
     least: float = Field(1.0, gt=0, le=1)  # of an image's area that is enlarged to the whole
 
 
+class Pruning(Strict):
+    """Which filters a net loses before it is trained: the lowest Taylor scores, some at a time (Sec. II-D, step 2)."""
+
+    pool: int = Field(5, ge=1, le=5)  # of the filters before this pooling layer
+    ratio: float = Field(gt=0, lt=1)
+    filters_per_step: int = Field(512, ge=1)
+    score_images: int = Field(5000, ge=1)
+    between: Schedule  # of the training after each cut but the last
+
+
+class Net(Strict):
+    """A network that another one becomes by training, and by pruning before it, where it says so."""
+
+    about: str
+    expect: str
+    of: Name | None = None  # the net it begins as, which is its teacher too: the pretrained one, where none is named
+    prune: Pruning | None = None
+    schedule: Schedule
+    smoothing: float = Field(0.0, ge=0, lt=1)  # of the labels (Szegedy et al., 2016)
+    hole: int = Field(0, ge=0, le=32)  # of training images, beside crops and flips: as in a view
+    least: float = Field(1.0, gt=0, le=1)
+    distil: float = Field(0.0, ge=0, le=1)  # of the loss, the share that is the teacher's answer
+    temperature: float = Field(2.0, gt=0)
+
+
 class Rung(Strict):
     """One way to train the codec, and what was expected of it before it was tried."""
 
     about: str
     expect: str
+    net: Name | None = None  # whose features: the pretrained network's, where none is named
     views: list[Name]  # of the training images; an epoch draws from all of them
     schedule: Schedule
     # L1 to the features (step 3); cross-entropy behind the edge half; or the share of wrong answers there, if each is
@@ -74,12 +100,13 @@ class Over(Strict):
 
 
 class Ladder(Strict):
-    """The rungs, lowest first, at one point of the unpruned network after pooling 5."""
+    """The rungs, lowest first, at one point of a network after pooling 5."""
 
     bandwidth: int = Field(ge=2)
     snr_db: float
     seed: int = Field(0, ge=0)
     batch_size: int = Field(1000, ge=1)  # of the evaluation
+    nets: dict[Name, Net] = {}  # beside the pretrained network
     views: dict[Name, View]
     rungs: dict[Name, Rung]
     snrs_db: list[float] = []  # of training, for `over`
@@ -91,6 +118,19 @@ class Ladder(Strict):
         for name, rung in self.rungs.items():
             if missing := [view for view in rung.views if view not in self.views] or (not rung.views and ["none"]):
                 raise InputError(f"rungs.{name}: views: there is no view {missing[0]!r}.")
+            if rung.net is not None and rung.net not in self.nets:
+                raise InputError(f"rungs.{name}: net: there is no net {rung.net!r}.")
+        return self
+
+    @model_validator(mode="after")
+    def nets_begin_as_nets_before_them(self) -> Self:
+        before = set()
+        for name, net in self.nets.items():
+            if net.of is not None and net.of not in before:
+                raise InputError(f"nets.{name}: of: there is no net {net.of!r} before it.")
+            if name in self.rungs or name in self.over:
+                raise InputError(f"nets.{name}: a rung has this name.")
+            before.add(name)
         return self
 
     @model_validator(mode="after")

@@ -24,15 +24,15 @@ class OnFeatures(nn.Module):
         return self.edge(self.link(features))
 
 
-def task_loss(distil: float, temperature: float) -> Callable:
+def task_loss(distil: float, temperature: float, smoothing: float = 0.0) -> Callable:
     """loss(logits [N, classes], target [N, 1 + classes]): cross-entropy, and the distance to a teacher's answer.
 
-    A target is the label, then the teacher's logits (Hinton et al., 2015): with both at a temperature T, the
+    `smoothing` is that of the labels. A target is the label, then the teacher's logits (Hinton et al., 2015): with both at a temperature T, the
     divergence is multiplied by T², so that its gradient keeps its size.
     """
     def loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         logits, labels = logits.float(), target[:, 0].long()
-        value = (1 - distil) * F.cross_entropy(logits, labels)
+        value = (1 - distil) * F.cross_entropy(logits, labels, label_smoothing=smoothing)
         if distil:
             teacher = F.log_softmax(target[:, 1:].float() / temperature, 1)
             student = F.log_softmax(logits / temperature, 1)

@@ -1,13 +1,15 @@
 """The ladder as a command: rungs are computed once, kept with their parameters, and told in words."""
 
 import json
+import shutil
 
 import pytest
+import torch
 
 from helpers import TINY
-from lib import InputError, study, vgg, weights
+from lib import InputError, study, training, vgg, weights
 from lib.batch import places
-from lib.ladder import __main__ as command, records
+from lib.ladder import __main__ as command, nets, records
 from stored import store
 
 LADDER = """
@@ -115,3 +117,65 @@ def test_a_ladder_that_makes_no_sense_is_refused(root, old, new, message):
     (root / "params" / "tiny.yaml").write_text(TINY + LADDER.replace(old, new))
     with pytest.raises(InputError, match=message):
         study.load("tiny")
+
+
+NETS = """
+  nets:
+    again: {about: again, expect: more, smoothing: 0.1, hole: 8, least: 0.8,
+            schedule: {epochs: 2, lr: 0.01, images_per_epoch: 200}}
+    half: {about: half, expect: less, of: again, distil: 0.75, schedule: {epochs: 1, lr: 0.01, images_per_epoch: 200},
+           prune: {ratio: 0.5, filters_per_step: 60, score_images: 100,
+                   between: {epochs: 1, lr: 0.01, images_per_epoch: 200}}}
+  views"""
+
+
+def test_a_net_is_pruned_and_taught_once_and_its_rungs_know_it(tiny, monkeypatch):
+    file = tiny / "params" / "tiny.yaml"
+    file.write_text(file.read_text().replace("\n  views", NETS).replace("step3: {", "step3: {net: half, "))
+    settings = study.load("tiny")
+    assert command.main(["tiny", "step3"]) == 0
+    again, half = (records.read(settings, f"net-{name}") for name in ("again", "half"))
+    whole = vgg.channels(vgg.vgg16_bn(10, 0.0625))
+    assert again["channels"] == whole and sum(half["channels"]) == sum(whole) - round(sum(whole) / 2)
+    assert half["device_macs"]["5"] < again["device_macs"]["5"]
+    assert {row["symbols"] for row in half["label"]} == {4, 5, 8, 16}
+    rung = records.read(settings, "step3")
+    assert rung["parameters"]["net"]["of"]["smoothing"] == 0.1
+    assert half["device_macs"]["5"] < rung["metrics"]["device_macs"] < again["device_macs"]["5"]
+    assert not list(records.folder(settings).rglob("*.checkpoint"))
+
+    trained = []
+    monkeypatch.setattr(nets.nets, "train", lambda *arguments: trained.append(arguments[0].about))
+    assert command.main(["tiny", "again", "half", "step3"]) == 0 and trained == []
+    file.write_text(file.read_text().replace("smoothing: 0.1", "smoothing: 0.2"))
+    changed = study.load("tiny")
+    assert all(records.read(changed, name) is None for name in ("net-again", "net-half", "step3"))
+    assert records.read(changed, "words") is None and records.read(changed, "clean")  # those of the pretrained stay
+
+
+def test_a_net_that_is_broken_off_ends_with_the_same_weights(tiny, monkeypatch):
+    file = tiny / "params" / "tiny.yaml"
+    file.write_text(file.read_text().replace("\n  views", NETS))
+    settings = study.load("tiny")
+    assert command.main(["tiny", "half"]) == 0
+    unbroken = weights.load(nets._folder(settings, "half"))
+    shutil.rmtree(records.folder(settings))
+
+    class BrokenOff(Exception):
+        pass
+
+    original, trainings = training.fit, []
+
+    def fit(*arguments, **options):
+        found = original(*arguments, **options)
+        trainings.append(1)
+        if len(trainings) == 3:  # again, and two of the trainings of half
+            raise BrokenOff
+        return found
+
+    monkeypatch.setattr(training, "fit", fit)
+    with pytest.raises(BrokenOff):
+        command.main(["tiny", "half"])
+    assert command.main(["tiny", "half"]) == 0
+    resumed = weights.load(nets._folder(settings, "half"))
+    assert all(torch.equal(value, resumed[name]) for name, value in unbroken.items())
