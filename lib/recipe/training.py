@@ -27,8 +27,8 @@ class OnFeatures(nn.Module):
 def task_loss(distil: float, temperature: float, smoothing: float = 0.0) -> Callable:
     """loss(logits [N, classes], target [N, 1 + classes]): cross-entropy, and the distance to a teacher's answer.
 
-    `smoothing` is that of the labels. A target is the label, then the teacher's logits (Hinton et al., 2015): with both at a temperature T, the
-    divergence is multiplied by T², so that its gradient keeps its size.
+    `smoothing` is that of the labels. A target is the label, then the teacher's logits (Hinton et al., 2015): with both
+    at a temperature T, the divergence is multiplied by T², so that its gradient keeps its size.
     """
     def loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         logits, labels = logits.float(), target[:, 0].long()
