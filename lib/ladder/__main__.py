@@ -118,6 +118,8 @@ def main(arguments: list[str]) -> int:
         raise InputError(f"The ladder of {settings.name} has no rung {min(unknown)}.")
     asked = [name for name in known if name in arguments[1:] or not arguments[1:]]
     todo = [name for name in asked if records.read(settings, name) is None]
+    for spec in (spec for name in todo for spec in over.required(ladder, name)):
+        spec.require()
     if todo:
         climb = Climb(settings)
         climb.bounds()
