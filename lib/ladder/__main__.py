@@ -1,6 +1,7 @@
 """Climb the ladder of a study: compute the rungs that are not stored yet (docs/best.md tells what came of it).
 
     python -m lib.ladder best [RUNG or NET …]
+    python -m lib.ladder best one_model
     python -m lib.ladder channels [RUNG or ENTRY …]     a rung over several channels, too (docs/channels.md)
 
 A rung is stored as outputs/STUDY/ladder/RUNG.json; one whose parameters have changed since is computed again. Features
@@ -20,9 +21,9 @@ from safetensors.torch import load_file, save_file
 from lib import InputError, evaluation, flops, study, vgg, weights
 from lib.batch import places
 from lib.execution import processes
-from lib.ladder import nets, over, records
+from lib.ladder import nets, one_model, over, records
 from lib.recipe import stored, training
-from lib.recipe.parameters import Rung
+from lib.recipe.parameters import OneModel, Rung
 from lib.stage import Stage
 
 POOL = 5
@@ -90,7 +91,7 @@ class Climb:
     def device_macs(self) -> int:
         return flops.count_macs(self.device, (3, 32, 32))
 
-    def training_set(self, rung: Rung) -> tuple[torch.Tensor, torch.Tensor, dict[str, float]]:
+    def training_set(self, rung: Rung | OneModel) -> tuple[torch.Tensor, torch.Tensor, dict[str, float]]:
         """Features and targets of a rung's views, and how often the network is right on each of them."""
         features = [self.features(view) for view in rung.views]
         labels = [self.stage.data.train_labels[::self.ladder.views[view].every] for view in rung.views]
@@ -131,7 +132,8 @@ def main(arguments: list[str]) -> int:
         raise InputError("usage: python -m lib.ladder STUDY [RUNG …]")
     settings = study.load(arguments[0])
     ladder = records.ladder(settings)
-    known = [*ladder.nets, *ladder.rungs, *ladder.over, *[records.SEPARATION] * bool(ladder.over)]
+    known = [*ladder.nets, *ladder.rungs, *ladder.over, *[records.SEPARATION] * bool(ladder.over),
+             *[records.ONE] * bool(ladder.one_model)]
     if unknown := set(arguments[1:]) - set(known):
         raise InputError(f"The ladder of {settings.name} has no rung {min(unknown)}.")
     asked = [name for name in known if name in arguments[1:] or not arguments[1:]]
@@ -143,6 +145,8 @@ def main(arguments: list[str]) -> int:
         for name in todo:
             if name == records.SEPARATION:
                 over.separation(climb)
+            elif name == records.ONE:
+                one_model.measure(climb.on(ladder.one_model.net))
             elif name in ladder.over:
                 over.measure(climb.on(ladder.rungs[ladder.over[name].rung].net), name)
             elif name in ladder.nets:

@@ -99,6 +99,32 @@ class Over(Strict):
     seeds: list[Annotated[int, Field(ge=0)]] = []
 
 
+class OneModel(Strict):
+    """One model for a range of SNRs and several bandwidths, and beside it a model of its own for each point."""
+
+    about: str
+    expect: str
+    net: Name | None = None
+    views: list[Name]
+    bandwidths: list[Annotated[int, Field(ge=2)]] = Field(min_length=1)  # a prefix of the symbols is sent
+    snr_range: list[float] = Field(min_length=2, max_length=2)  # least and most dB that it is trained at
+    snrs_db: list[float] = Field(min_length=1)  # where it is tried, and where the others are trained
+    fixed_db: float  # the SNR of those that are tried at all
+    schedule: Schedule  # of every model alike
+    distil: float = Field(0.75, ge=0, le=1)
+    temperature: float = Field(2.0, gt=0)
+
+    @model_validator(mode="after")
+    def its_points_can_be_had(self) -> Self:
+        if self.snr_range[0] >= self.snr_range[1]:
+            raise InputError("one_model: snr_range is the least SNR, then the most.")
+        if self.fixed_db not in self.snrs_db:
+            raise InputError(f"one_model: fixed_db must be one of snrs_db, not {self.fixed_db:g}.")
+        if len(set(self.bandwidths)) < len(self.bandwidths) or len(set(self.snrs_db)) < len(self.snrs_db):
+            raise InputError("one_model: a bandwidth or an SNR is there twice.")
+        return self
+
+
 class Ladder(Strict):
     """The rungs, lowest first, at one point of a network after pooling 5."""
 
@@ -109,17 +135,19 @@ class Ladder(Strict):
     nets: dict[Name, Net] = {}  # beside the pretrained network
     views: dict[Name, View]
     rungs: dict[Name, Rung]
+    one_model: OneModel | None = None
     snrs_db: list[float] = []  # of training, for `over`
     over: dict[Name, Over] = {}
     expect: dict[Name, str] = {}  # of what stands beside them
 
     @model_validator(mode="after")
-    def rungs_use_views_that_there_are(self) -> Self:
-        for name, rung in self.rungs.items():
+    def views_and_nets_are_there(self) -> Self:
+        one = {} if self.one_model is None else {"one_model": self.one_model}
+        for name, rung in {**{f"rungs.{name}": rung for name, rung in self.rungs.items()}, **one}.items():
             if missing := [view for view in rung.views if view not in self.views] or (not rung.views and ["none"]):
-                raise InputError(f"rungs.{name}: views: there is no view {missing[0]!r}.")
+                raise InputError(f"{name}: views: there is no view {missing[0]!r}.")
             if rung.net is not None and rung.net not in self.nets:
-                raise InputError(f"rungs.{name}: net: there is no net {rung.net!r}.")
+                raise InputError(f"{name}: net: there is no net {rung.net!r}.")
         return self
 
     @model_validator(mode="after")

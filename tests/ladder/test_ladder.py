@@ -9,7 +9,7 @@ import torch
 from helpers import TINY
 from lib import InputError, study, training, vgg, weights
 from lib.batch import places
-from lib.ladder import __main__ as command, nets, records
+from lib.ladder import __main__ as command, nets, one_model, records
 from stored import store
 
 LADDER = """
@@ -179,3 +179,47 @@ def test_a_net_that_is_broken_off_ends_with_the_same_weights(tiny, monkeypatch):
     assert command.main(["tiny", "half"]) == 0
     resumed = weights.load(nets._folder(settings, "half"))
     assert all(torch.equal(value, resumed[name]) for name, value in unbroken.items())
+
+
+ONE_MODEL = """
+  one_model: {about: one, expect: equal, net: NET, views: [plain], bandwidths: [2, 4], snr_range: [0.0, 10.0],
+              snrs_db: [0.0, 10.0], fixed_db: 10.0, schedule: {epochs: 1, lr: 0.001, images_per_epoch: 200}}
+  views"""
+
+
+def test_one_model_is_compared_with_one_for_each_point(tiny):
+    file = tiny / "params" / "tiny.yaml"
+    whole = file.read_text()
+    file.write_text(whole.replace("\n  views", ONE_MODEL.replace("NET", "null")))
+    settings = study.load("tiny")
+    assert one_model.compared(settings).empty
+    assert command.main(["tiny", "one_model"]) == 0
+    rows = records.read(settings, "one_model")["points"]
+    # One tried at four points; four at their own, of which the two of 10 dB at 0 dB too.
+    assert len(rows) == 4 + 4 + 2
+    table = one_model.compared(settings)
+    assert len(table) == 4 and not table.isna().any().any()
+    at_fixed = table[table.snr_db == 10.0]
+    assert at_fixed.own.tolist() == at_fixed.fixed.tolist()
+
+
+@pytest.mark.parametrize("old, new, message", [
+    ("NET", "other", "no net 'other'"), ("fixed_db: 10.0", "fixed_db: 5.0", "must be one of snrs_db"),
+    ("[0.0, 10.0],\n", "[10.0, 0.0],\n", "the least SNR"), ("[2, 4]", "[4, 4]", "twice"),
+    ("[2, 4]", "[1, 4]", "bandwidths"), ("views: [plain]", "views: [soft]", "no view 'soft'")])
+def test_one_model_that_makes_no_sense_is_refused(root, old, new, message):
+    assert old in ONE_MODEL
+    text = ONE_MODEL.replace(old, new).replace("NET", "null")
+    (root / "params" / "tiny.yaml").write_text(TINY + LADDER.replace("\n  views", text))
+    with pytest.raises(InputError, match=message):
+        study.load("tiny")
+
+
+@pytest.mark.parametrize("old, new, message", [
+    ("of: again", "of: none", "no net 'none' before it"), ("    half:", "    words:", "a rung has this name"),
+    ("ratio: 0.5", "ratio: 1.0", "ratio")])
+def test_nets_that_make_no_sense_are_refused(root, old, new, message):
+    assert old in NETS
+    (root / "params" / "tiny.yaml").write_text(TINY + LADDER.replace("\n  views", NETS.replace(old, new)))
+    with pytest.raises(InputError, match=message):
+        study.load("tiny")
