@@ -26,14 +26,14 @@ from lib.recipe import stored, training
 from lib.recipe.parameters import OneModel, Rung
 from lib.stage import Stage
 
-POOL = 5
+POOL = 5  # where the split lies, if a rung does not say
 
 
 class Climb:
-    """What all rungs of one net share: the study's data, the network and its features after pooling 5."""
+    """What all rungs of one net and split share: the study's data, the network and its features."""
 
     def __init__(self, settings: study.Study):
-        self.settings, self.ladder, self.net = settings, records.ladder(settings), None
+        self.settings, self.ladder, self.at = settings, records.ladder(settings), (None, POOL)
         self.stage = Stage(settings, self.ladder.seed, settings.threads.others)
         self.engine = dataclasses.replace(self.stage.engine, batch_size=self.ladder.batch_size)
         folder = places.find(settings, study.name("pretrain", seed=self.ladder.seed))
@@ -45,18 +45,18 @@ class Climb:
         self._take(self.pretrained)
 
     def _take(self, network):
-        self.device, self.classifier = vgg.split(network, POOL)
+        self.device, self.classifier = vgg.split(network, self.at[1])
         self.classifier = self.classifier.float()
 
-    def on(self, net: str | None) -> "Climb":
-        """The same of another net, which is computed where it is not here."""
-        if net == self.net:
+    def on(self, net: str | None, pool: int = POOL) -> "Climb":
+        """The same of another net, which is computed where it is not here, or of another split."""
+        if self.at == (net, pool):
             return self
-        # A net's own results, not those that are kept of this one.
         other = copy.copy(self)
+        # Its own results, not those that are kept of this one.
         vars(other).pop("test_features", None)
         vars(other).pop("device_macs", None)
-        other.net = net
+        other.at = net, pool
         other._take(nets.load(self.settings, self.stage, net, self.pretrained))
         return other
 
@@ -77,8 +77,10 @@ class Climb:
         return self._once("test", lambda: self.stage.data.test_images)
 
     def _once(self, name, images):
-        of_net = "" if self.net is None else f"{self.net}-{nets.key(self.settings, self.net)}-"
-        file = records.folder(self.settings) / "features" / f"{of_net}{name}.safetensors"
+        net, pool = self.at
+        where = "" if net is None else f"{net}-{nets.key(self.settings, net)}-"
+        where += "" if pool == POOL else f"pool{pool}-"
+        file = records.folder(self.settings) / "features" / f"{where}{name}.safetensors"
         if not file.exists():
             began = time.monotonic()
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -148,11 +150,12 @@ def main(arguments: list[str]) -> int:
             elif name == records.ONE:
                 one_model.measure(climb.on(ladder.one_model.net))
             elif name in ladder.over:
-                over.measure(climb.on(ladder.rungs[ladder.over[name].rung].net), name)
+                rung = ladder.rungs[ladder.over[name].rung]
+                over.measure(climb.on(rung.net, rung.pool), name)
             elif name in ladder.nets:
                 climb.on(name)
             else:
-                climb.on(ladder.rungs[name].net).rung(name)
+                climb.on(ladder.rungs[name].net, ladder.rungs[name].pool).rung(name)
     return 0
 
 

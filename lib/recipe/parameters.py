@@ -51,6 +51,7 @@ class Rung(Strict):
     about: str
     expect: str
     net: Name | None = None  # whose features: the pretrained network's, where none is named
+    pool: Literal[4, 5] = 5  # the split; what lies behind it is trained with the classifier
     views: list[Name]  # of the training images; an epoch draws from all of them
     schedule: Schedule
     # L1 to the features (step 3); cross-entropy behind the edge half; or the share of wrong answers there, if each is
@@ -71,6 +72,10 @@ class Rung(Strict):
             raise InputError("A codec that learns features has no part in distillation, the edge half or classes.")
         if self.loss == "wrong" and self.distil:
             raise InputError("Wrong answers are counted against the labels: there is nothing to distil.")
+        if self.pool != 5 and self.start in ("words", "logits"):
+            raise InputError("A device that classifies has all convolutions: words and logits are of pooling 5.")
+        if self.pool != 5 and self.loss != "features" and not self.train_edge:
+            raise InputError("Before pooling 5 the edge half has batch norm, which is trained too: train_edge.")
         if self.neighbours and self.start != "words":
             raise InputError("Only words have neighbours.")
         if self.snr_range and (self.start != "words" or self.snr_range != sorted(set(self.snr_range))[-2:]
@@ -126,7 +131,7 @@ class OneModel(Strict):
 
 
 class Ladder(Strict):
-    """The rungs, lowest first, at one point of a network after pooling 5."""
+    """The rungs, lowest first, at one point of a network after pooling 5, where a rung says no other."""
 
     bandwidth: int = Field(ge=2)
     snr_db: float

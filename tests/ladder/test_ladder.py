@@ -111,6 +111,7 @@ def test_a_ladder_of_a_network_that_is_not_here_is_refused(root):
     ("loss: task", "loss: wrong, distil: 0.5", "nothing to distil"),
     ("start: words", "start: words, snr_range: [5.0, 5.0]", "least and the most"),
     ("start: words", "start: logits, snr_range: [0.0, 5.0]", "least and the most"),
+    ("start: words", "start: logits, pool: 4", "are of pooling 5"), ("start: words", "pool: 4", "train_edge"),
     ("bandwidth: 6", "bandwidth: 1", "bandwidth")])
 def test_a_ladder_that_makes_no_sense_is_refused(root, old, new, message):
     assert old in LADDER
@@ -223,3 +224,13 @@ def test_nets_that_make_no_sense_are_refused(root, old, new, message):
     (root / "params" / "tiny.yaml").write_text(TINY + LADDER.replace("\n  views", NETS.replace(old, new)))
     with pytest.raises(InputError, match=message):
         study.load("tiny")
+
+
+def test_after_pooling_4_the_last_block_is_trained_too(tiny):
+    file = tiny / "params" / "tiny.yaml"
+    file.write_text(file.read_text().replace("start: words", "start: perceptron, pool: 4, train_edge: true"))
+    assert command.main(["tiny", "words"]) == 0
+    climb = command.Climb(study.load("tiny")).on(None, 4)
+    assert climb.test_features.shape[1:] == (32, 2, 2)
+    encoder = 32 * 4 * 256 + 256 * 6
+    assert records.read(study.load("tiny"), "words")["metrics"]["device_macs"] == climb.device_macs + encoder
