@@ -140,6 +140,10 @@ def test_a_net_is_pruned_and_taught_once_and_its_rungs_know_it(tiny, monkeypatch
     assert again["channels"] == whole and sum(half["channels"]) == sum(whole) - round(sum(whole) / 2)
     assert half["device_macs"]["5"] < again["device_macs"]["5"]
     assert {row["symbols"] for row in half["label"]} == {4, 5, 8, 16}
+    told = records.summary(settings).of["half"]
+    assert told["accuracy"] == 100 * half["metrics"]["accuracy"] and told["macs"][5] == half["device_macs"]["5"] / 1e6
+    assert records.summary(settings).label("half", 5, 14.5) == pytest.approx(
+        100 * next(row["accuracy"] for row in half["label"] if (row["symbols"], row["snr_db"]) == (5, 14.5)))
     rung = records.read(settings, "step3")
     assert rung["parameters"]["net"]["of"]["smoothing"] == 0.1
     assert half["device_macs"]["5"] < rung["metrics"]["device_macs"] < again["device_macs"]["5"]
