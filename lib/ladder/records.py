@@ -13,7 +13,10 @@ from lib.recipe.parameters import Ladder
 from lib.study import Study
 
 CLEAN = "clean"  # the network itself, without a link
+ONE = "one_model"
 SEPARATION = "separation"  # its features as so many bits
+NET = "net-"  # begins the name of a net's record, and of no rung's
+PARTS = {"rungs", "nets", "one_model", "views", "over", "snrs_db", "expect"}  # of a ladder, each by itself
 
 
 def ladder(settings: Study) -> Ladder:
@@ -38,7 +41,9 @@ def parameters(settings: Study, name: str, defaults: bool = True) -> dict[str, A
 
     Without `defaults`, only those that differ from the schema's.
     """
-    whole = ladder(settings).model_dump(mode="json", exclude={"rungs", "views", "over", "snrs_db", "expect"},
+    if name.startswith(NET):
+        return {"net": _net(settings, name.removeprefix(NET))}
+    whole = ladder(settings).model_dump(mode="json", exclude=PARTS,
                                            exclude_defaults=not defaults)
     if name in (CLEAN, SEPARATION):
         return whole
@@ -49,11 +54,21 @@ def parameters(settings: Study, name: str, defaults: bool = True) -> dict[str, A
         return {**parameters(settings, entry.rung, defaults), **values, "also_over": tried,
                 "snrs_db": entry.snrs_db or ladder(settings).snrs_db, "evaluated": settings.evaluation.snr_db,
                 "draws": settings.evaluation.draws}
-    rung = ladder(settings).rungs[name]
+    rung = ladder(settings).one_model if name == ONE else ladder(settings).rungs[name]
     values = rung.model_dump(mode="json", exclude={"about", "expect"}, exclude_defaults=not defaults)
     views = {view: ladder(settings).views[view].model_dump(mode="json") for view in rung.views}
+    of_net = {} if rung.net is None else {"net": _net(settings, rung.net)}
+    if name == ONE:
+        return {**whole, **values, "views": views, **of_net, "draws": settings.evaluation.draws}
     bandwidth, snr_db = point(settings, name)
-    return {**whole, **values, "views": views, "bandwidth": bandwidth, "snr_db": snr_db}
+    return {**whole, **values, "views": views, "bandwidth": bandwidth, "snr_db": snr_db, **of_net}
+
+
+def _net(settings, name):
+    """All that decides what a net is, back to the pretrained one."""
+    net = ladder(settings).nets[name]
+    before = None if net.of is None else _net(settings, net.of)
+    return {**net.model_dump(mode="json", exclude={"about", "expect"}), "of": before}
 
 
 def point(settings: Study, name: str) -> tuple[int, float]:
