@@ -7,7 +7,7 @@ from typing import Any
 
 from lib import InputError
 from lib.batch import places
-from lib.evidence import provenance
+from lib.evidence import manifest, provenance
 from lib.evidence.fingerprint import digest
 from lib.recipe.parameters import Ladder
 from lib.study import Study
@@ -85,10 +85,12 @@ def made_here() -> dict[str, Any]:
 
 
 def store(settings: Study, name: str, content: dict[str, Any]) -> None:
-    """Write a rung's file, whole or not at all."""
+    """Write a rung's file, whole or not at all, and its digest into the study's manifest."""
     folder(settings).mkdir(parents=True, exist_ok=True)
-    places.write_json(folder(settings) / f"{name}.json",
-                      {"name": name, "parameters": parameters(settings, name), **content})
+    content = {"name": name, "parameters": parameters(settings, name), **content}
+    # The row first: where this is broken off, the record is one that is listed and not there, and computed again.
+    manifest.enter(settings, [{"name": f"ladder/{name}.json", "digest": manifest.content_digest(content)}])
+    places.write_json(folder(settings) / f"{name}.json", content)
 
 
 def read(settings: Study, name: str) -> dict[str, Any] | None:

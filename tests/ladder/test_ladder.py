@@ -9,6 +9,7 @@ import torch
 from helpers import TINY
 from lib import InputError, study, training, vgg, weights
 from lib.batch import places
+from lib.evidence import manifest
 from lib.ladder import __main__ as command, nets, one_model, records
 from stored import store
 
@@ -238,3 +239,20 @@ def test_after_pooling_4_the_last_block_is_trained_too(tiny):
     assert climb.test_features.shape[1:] == (32, 2, 2)
     encoder = 32 * 4 * 256 + 256 * 6
     assert records.read(study.load("tiny"), "words")["metrics"]["device_macs"] == climb.device_macs + encoder
+
+
+def test_a_record_that_is_altered_or_missing_is_named(tiny):
+    settings = study.load("tiny")
+    records.store(settings, "step3", {"metrics": {"accuracy": 0.25}, "over_snr": {10.0: 0.25}})
+    records.store(settings, "words", {"metrics": {"accuracy": 0.5}})
+    assert manifest.altered(settings, []) == []
+    step3, words = (records.folder(settings) / f"{name}.json" for name in ("step3", "words"))
+    step3.write_text(json.dumps(json.loads(step3.read_text())))  # another layout is the same record
+    assert manifest.altered(settings, []) == []
+    step3.write_text(step3.read_text().replace("0.25", "0.26"))
+    words.rename(words.with_name("other.json"))
+    assert manifest.altered(settings, []) == [
+        "ladder/other.json: not listed", "ladder/step3.json: not what was stored",
+        "ladder/words.json: listed, and not there"]
+    step3.write_text("{")
+    assert "ladder/step3.json: not what was stored" in manifest.altered(settings, [])
