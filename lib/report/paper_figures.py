@@ -18,14 +18,14 @@ def figure4(table: pd.DataFrame, settings: Study, panel: str) -> None:
     if panel not in settings.figure4.panels:
         style.nothing_to_draw(settings, name, f"The study {settings.name} has no Figure 4{panel}")
         return
-    point = settings.figure4.panels[panel]
-    _over_snr(table, settings, name, f"Figure 4{panel}: B = {point.bandwidth}, after pooling {point.pool}")
+    network, point = settings.network, settings.figure4.panels[panel]
+    _over_snr(table, settings, name, f"Figure 4{panel}: B = {point.bandwidth}, after {network.place} {point.pool}")
 
 
 def figure5(table: pd.DataFrame, settings: Study) -> None:
     """Figure 5: accuracy over SNR by bandwidth."""
-    point = settings.figure5
-    _over_snr(table, settings, "figure5", f"Figure 5: after pooling {point.pool}, pruning ratio {point.ratio:g}")
+    network, point = settings.network, settings.figure5
+    _over_snr(table, settings, "figure5", f"Figure 5: after {network.place} {point.pool}, pruning ratio {point.ratio:g}")
 
 
 def _over_snr(table: pd.DataFrame, settings: Study, name: str, title: str) -> None:
@@ -111,14 +111,14 @@ def figure3(models: pd.DataFrame, settings: Study) -> None:
         style.nothing_to_draw(settings, "figure3")
         return
     figure, axis = plt.subplots(figsize=(6.4, 4.2))
-    models_by_macs = models.sort_values("device_macs")
+    by_macs = models.sort_values("device_macs")
     for scheme, color, marker in zip(style.SCHEMES, style.COLORS, style.MARKERS, strict=True):
-        _draw_scheme(axis, scheme, models_by_macs[models_by_macs.scheme == scheme], {"color": color, "marker": marker})
+        _draw_scheme(axis, scheme, by_macs[by_macs.scheme == scheme], {"color": color, "marker": marker})
     # Selected on one half: whether the other agrees is seen at once.
     both = models[models.holds]
     axis.plot(both.device_macs, both.symbols, marker=".", color="k", ls="", ms=3.5, zorder=3,
               label="within on the other half too")
-    if settings.network.width == 1:  # of a narrower network the paper says nothing
+    if (settings.network.name, settings.network.width) == ("vgg16_bn", 1):  # of others the paper says nothing
         _draw_paper(axis, models)
     # PNG, JPEG and WebP need no operation on the device, which a logarithm cannot show.
     axis.set_xscale("symlog", linthresh=1e5)
@@ -126,9 +126,9 @@ def figure3(models: pd.DataFrame, settings: Study) -> None:
     axis.set(xlabel="device operations (MACs), linear below 10⁵", ylabel="real symbols per image",
              title=_title(models, settings))
     axis.margins(x=0.12)  # room for the labels of the rightmost points
-    chosen = models_by_macs[models_by_macs.selected & models_by_macs.pool.notna()
-                            & (models_by_macs.scheme != opponent.LABEL)]
-    _label(axis, chosen.sort_values("scheme", key=lambda names: names.map(style.SCHEMES.index), kind="stable"))
+    chosen = by_macs[by_macs.selected & by_macs.pool.notna() & (by_macs.scheme != opponent.LABEL)]
+    chosen = chosen.sort_values("scheme", key=lambda names: names.map(style.SCHEMES.index), kind="stable")
+    _label(axis, chosen, settings.network.place.removesuffix("ing"))  # pool, or stage
     axis.legend(loc="center left", bbox_to_anchor=(1.06, 0.5), title_fontsize=7.5, alignment="left",
                 title="filled: selected; hollow: not selected;\nfaint: more than 10 points below")
     style.save(figure, settings, "figure3", models)
@@ -179,13 +179,13 @@ def _title(models: pd.DataFrame, settings: Study) -> str:
     return "\n".join(lines)
 
 
-def _label(axis: Axes, models: pd.DataFrame) -> None:
+def _label(axis: Axes, models: pd.DataFrame, split: str) -> None:
     """Split and ratio beside each model, where they cover no earlier label if there is such a place."""
     # By hand, since matplotlib keeps no label off another.
     taken = []
     for model in models.itertuples():
         pruned = "" if pd.isna(model.ratio) else f", ratio {model.ratio:g}"
-        label = axis.annotate(f"pool {model.pool:.0f}{pruned}", (model.device_macs, model.symbols), xytext=(0, 0),
+        label = axis.annotate(f"{split} {model.pool:.0f}{pruned}", (model.device_macs, model.symbols), xytext=(0, 0),
                               textcoords="offset points", fontsize=7, zorder=1,
                               bbox={"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 0.5})
         # Right above, left above, right below, left below; where all are taken, the last.

@@ -48,6 +48,14 @@ def draw(monkeypatch):
     return figure4
 
 
+@pytest.mark.parametrize("network, place", [("vgg16_bn", "after pooling 2"), ("resnet18", "after stage 2")])
+def test_a_title_says_what_the_network_is_split_after(draw, monkeypatch, network, place):
+    changed = SETTINGS.model_copy(update={"network": SETTINGS.network.model_copy(update={"name": network})})
+    monkeypatch.setitem(globals(), "SETTINGS", changed)
+    axes, heading = draw(curve("ratio 0"))
+    assert place in heading or any(place in axis.get_title() for axis in axes)
+
+
 def colour(axes, label):
     """The colour beside a label in the figure's legend."""
     legend = axes[-1].get_legend()
