@@ -7,7 +7,7 @@ from typing import Any
 
 from lib import InputError
 from lib.batch import places
-from lib.evidence import provenance
+from lib.evidence import manifest, provenance
 from lib.evidence.fingerprint import digest
 from lib.recipe.parameters import Ladder
 from lib.study import Study
@@ -83,10 +83,12 @@ def made_here() -> dict[str, Any]:
 
 
 def store(settings: Study, name: str, content: dict[str, Any]) -> None:
-    """Write a rung's file, whole or not at all."""
+    """Write a rung's file, whole or not at all, and its digest into the study's manifest."""
     folder(settings).mkdir(parents=True, exist_ok=True)
-    places.write_json(folder(settings) / f"{name}.json",
-                      {"name": name, "parameters": parameters(settings, name), **content})
+    content = {"name": name, "parameters": parameters(settings, name), **content}
+    # The row first: where this is broken off, the record is one that is listed and not there, and computed again.
+    manifest.enter(settings, [{"name": f"ladder/{name}.json", "digest": manifest.content_digest(content)}])
+    places.write_json(folder(settings) / f"{name}.json", content)
 
 
 def read(settings: Study, name: str) -> dict[str, Any] | None:
@@ -110,15 +112,21 @@ class Summary:
     clean: float | None
     rungs: list[dict[str, Any]]
     views: list[dict[str, Any]]
+    nets: list[dict[str, Any]]
 
     @property
     def of(self) -> dict[str, dict[str, Any]]:
-        """The rungs by name."""
-        return {rung["name"]: rung for rung in self.rungs}
+        """The rungs and nets by name."""
+        return {row["name"]: row for row in [*self.rungs, *self.nets]}
+
+    def label(self, net: str, symbols: int, snr_db: float) -> float | None:
+        """Accuracy of a net's label code; None where it was not computed."""
+        return self.of[net]["label"].get((symbols, snr_db))
 
     def best_at(self, snr_db: float, bandwidth: int, start: str) -> float | None:
         """The greatest accuracy of rungs of this start that were trained for this point alone; None without one."""
         found = [rung["accuracy"] for rung in self.rungs if rung["accuracy"] is not None and not rung["any_snr"]
+                 and rung["net"] is None
                  and (rung["snr_db"], rung["bandwidth"], rung["start"]) == (snr_db, bandwidth, start)]
         return max(found, default=None)
 
@@ -128,10 +136,10 @@ def summary(settings: Study) -> Summary:
     spec, rows, right = ladder(settings), [], {}
     for name, rung in spec.rungs.items():
         metrics = (read(settings, name) or {"metrics": {}})["metrics"]
-        right |= metrics.get("right_on_views", {})
+        right |= metrics.get("right_on_views", {}) if rung.net is None else {}  # each net is sure of others
         bandwidth, snr_db = point(settings, name)
         rows.append({"name": name, "about": rung.about, "expect": rung.expect, "over_snr": over_snr(settings, name),
-                     "start": rung.start, "any_snr": bool(rung.snr_range),
+                     "start": rung.start, "any_snr": bool(rung.snr_range), "net": rung.net, "pool": rung.pool,
                      "snr_db": snr_db, "bandwidth": bandwidth,
                      "accuracy": _scaled(metrics.get("accuracy"), 100),
                      "macs": _scaled(metrics.get("device_macs"), 1e-6),
@@ -139,7 +147,17 @@ def summary(settings: Study) -> Summary:
     views = [{"name": name, **view.model_dump(), "right": _scaled(right.get(name), 100)}
              for name, view in spec.views.items()]
     stored = read(settings, CLEAN)
-    return Summary(_scaled(stored["metrics"]["accuracy"], 100) if stored else None, rows, views)
+    return Summary(_scaled(stored["metrics"]["accuracy"], 100) if stored else None, rows, views,
+                   [_net_row(settings, name) for name in spec.nets])
+
+
+def _net_row(settings, name):
+    net, stored = ladder(settings).nets[name], read(settings, NET + name) or {}
+    metrics = stored.get("metrics", {})
+    macs = {int(pool): value / 1e6 for pool, value in stored.get("device_macs", {}).items()}
+    return {"name": name, "about": net.about, "expect": net.expect, "of": net.of, "macs": macs,
+            "accuracy": _scaled(metrics.get("accuracy"), 100), "minutes": _scaled(metrics.get("seconds"), 1 / 60),
+            "label": {(row["symbols"], row["snr_db"]): 100 * row["accuracy"] for row in stored.get("label", [])}}
 
 
 def over_snr(settings: Study, name: str) -> dict[float, float]:

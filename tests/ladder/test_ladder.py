@@ -9,6 +9,7 @@ import torch
 from helpers import TINY
 from lib import InputError, study, training, vgg, weights
 from lib.batch import places
+from lib.evidence import manifest
 from lib.ladder import __main__ as command, nets, one_model, records
 from stored import store
 
@@ -140,6 +141,10 @@ def test_a_net_is_pruned_and_taught_once_and_its_rungs_know_it(tiny, monkeypatch
     assert again["channels"] == whole and sum(half["channels"]) == sum(whole) - round(sum(whole) / 2)
     assert half["device_macs"]["5"] < again["device_macs"]["5"]
     assert {row["symbols"] for row in half["label"]} == {4, 5, 8, 16}
+    told = records.summary(settings).of["half"]
+    assert told["accuracy"] == 100 * half["metrics"]["accuracy"] and told["macs"][5] == half["device_macs"]["5"] / 1e6
+    assert records.summary(settings).label("half", 5, 14.5) == pytest.approx(
+        100 * next(row["accuracy"] for row in half["label"] if (row["symbols"], row["snr_db"]) == (5, 14.5)))
     rung = records.read(settings, "step3")
     assert rung["parameters"]["net"]["of"]["smoothing"] == 0.1
     assert half["device_macs"]["5"] < rung["metrics"]["device_macs"] < again["device_macs"]["5"]
@@ -234,3 +239,20 @@ def test_after_pooling_4_the_last_block_is_trained_too(tiny):
     assert climb.test_features.shape[1:] == (32, 2, 2)
     encoder = 32 * 4 * 256 + 256 * 6
     assert records.read(study.load("tiny"), "words")["metrics"]["device_macs"] == climb.device_macs + encoder
+
+
+def test_a_record_that_is_altered_or_missing_is_named(tiny):
+    settings = study.load("tiny")
+    records.store(settings, "step3", {"metrics": {"accuracy": 0.25}, "over_snr": {10.0: 0.25}})
+    records.store(settings, "words", {"metrics": {"accuracy": 0.5}})
+    assert manifest.altered(settings, []) == []
+    step3, words = (records.folder(settings) / f"{name}.json" for name in ("step3", "words"))
+    step3.write_text(json.dumps(json.loads(step3.read_text())))  # another layout is the same record
+    assert manifest.altered(settings, []) == []
+    step3.write_text(step3.read_text().replace("0.25", "0.26"))
+    words.rename(words.with_name("other.json"))
+    assert manifest.altered(settings, []) == [
+        "ladder/other.json: not listed", "ladder/step3.json: not what was stored",
+        "ladder/words.json: listed, and not there"]
+    step3.write_text("{")
+    assert "ladder/step3.json: not what was stored" in manifest.altered(settings, [])
