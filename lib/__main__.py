@@ -137,8 +137,9 @@ def verify_one(settings: study.Study) -> int:
     finished = [folder for folder in finished if places.finished(folder)]
     altered = manifest.altered(settings, listed)
     damaged = [folder / name for folder in finished for name in places.damaged(folder)]
-    print(f"{settings.name}: {len(finished)} finished results, {len(old)} stale, {len(altered)} altered, "
-          f"{len(unknown)} not in the study")
+    records = len(list(places.folder_of(settings, "ladder").glob("*.json")))
+    print(f"{settings.name}: {len(finished)} finished results" + f" and {records} records of a ladder" * bool(records)
+          + f", {len(old)} stale, {len(altered)} altered, {len(unknown)} not in the study")
     for what, names in (("stale", old), ("altered", altered), ("not in the study", unknown),
                         ("started from a re-trained upstream model, whose weights were not kept",
                          results.retrained_upstream(settings)),

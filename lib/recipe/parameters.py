@@ -20,11 +20,38 @@ class View(Strict):
     least: float = Field(1.0, gt=0, le=1)  # of an image's area that is enlarged to the whole
 
 
+class Pruning(Strict):
+    """Which filters a net loses before it is trained: the lowest Taylor scores, some at a time (Sec. II-D, step 2)."""
+
+    pool: int = Field(5, ge=1, le=5)  # of the filters before this pooling layer
+    ratio: float = Field(gt=0, lt=1)
+    filters_per_step: int = Field(512, ge=1)
+    score_images: int = Field(5000, ge=1)
+    between: Schedule  # of the training after each cut but the last
+
+
+class Net(Strict):
+    """A network that another one becomes by training, and by pruning before it, where it says so."""
+
+    about: str
+    expect: str
+    of: Name | None = None  # the net it begins as, which is its teacher too: the pretrained one, where none is named
+    prune: Pruning | None = None
+    schedule: Schedule
+    smoothing: float = Field(0.0, ge=0, lt=1)  # of the labels (Szegedy et al., 2016)
+    hole: int = Field(0, ge=0, le=32)  # of training images, beside crops and flips: as in a view
+    least: float = Field(1.0, gt=0, le=1)
+    distil: float = Field(0.0, ge=0, le=1)  # of the loss, the share that is the teacher's answer
+    temperature: float = Field(2.0, gt=0)
+
+
 class Rung(Strict):
     """One way to train the codec, and what was expected of it before it was tried."""
 
     about: str
     expect: str
+    net: Name | None = None  # whose features: the pretrained network's, where none is named
+    pool: Literal[4, 5] = 5  # the split; what lies behind it is trained with the classifier
     views: list[Name]  # of the training images; an epoch draws from all of them
     schedule: Schedule
     # L1 to the features (step 3); cross-entropy behind the edge half; or the share of wrong answers there, if each is
@@ -45,6 +72,10 @@ class Rung(Strict):
             raise InputError("A codec that learns features has no part in distillation, the edge half or classes.")
         if self.loss == "wrong" and self.distil:
             raise InputError("Wrong answers are counted against the labels: there is nothing to distil.")
+        if self.pool != 5 and self.start in ("words", "logits"):
+            raise InputError("A device that classifies has all convolutions: words and logits are of pooling 5.")
+        if self.pool != 5 and self.loss != "features" and not self.train_edge:
+            raise InputError("Before pooling 5 the edge half has batch norm, which is trained too: train_edge.")
         if self.neighbours and self.start != "words":
             raise InputError("Only words have neighbours.")
         if self.snr_range and (self.start != "words" or self.snr_range != sorted(set(self.snr_range))[-2:]
@@ -73,24 +104,66 @@ class Over(Strict):
     seeds: list[Annotated[int, Field(ge=0)]] = []
 
 
+class OneModel(Strict):
+    """One model for a range of SNRs and several bandwidths, and beside it a model of its own for each point."""
+
+    about: str
+    expect: str
+    net: Name | None = None
+    views: list[Name]
+    bandwidths: list[Annotated[int, Field(ge=2)]] = Field(min_length=1)  # a prefix of the symbols is sent
+    snr_range: list[float] = Field(min_length=2, max_length=2)  # least and most dB that it is trained at
+    snrs_db: list[float] = Field(min_length=1)  # where it is tried, and where the others are trained
+    fixed_db: float  # the SNR of those that are tried at all
+    schedule: Schedule  # of every model alike
+    distil: float = Field(0.75, ge=0, le=1)
+    temperature: float = Field(2.0, gt=0)
+
+    @model_validator(mode="after")
+    def its_points_can_be_had(self) -> Self:
+        if self.snr_range[0] >= self.snr_range[1]:
+            raise InputError("one_model: snr_range is the least SNR, then the most.")
+        if self.fixed_db not in self.snrs_db:
+            raise InputError(f"one_model: fixed_db must be one of snrs_db, not {self.fixed_db:g}.")
+        if len(set(self.bandwidths)) < len(self.bandwidths) or len(set(self.snrs_db)) < len(self.snrs_db):
+            raise InputError("one_model: a bandwidth or an SNR is there twice.")
+        return self
+
+
 class Ladder(Strict):
-    """The rungs, lowest first, at one point of the unpruned network after pooling 5."""
+    """The rungs, lowest first, at one point of a network after pooling 5, where a rung says no other."""
 
     bandwidth: int = Field(ge=2)
     snr_db: float
     seed: int = Field(0, ge=0)
     batch_size: int = Field(1000, ge=1)  # of the evaluation
+    nets: dict[Name, Net] = {}  # beside the pretrained network
     views: dict[Name, View]
     rungs: dict[Name, Rung]
+    one_model: OneModel | None = None
     snrs_db: list[float] = []  # of training, for `over`
     over: dict[Name, Over] = {}
     expect: dict[Name, str] = {}  # of what stands beside them
 
     @model_validator(mode="after")
-    def rungs_use_views_that_there_are(self) -> Self:
-        for name, rung in self.rungs.items():
+    def views_and_nets_are_there(self) -> Self:
+        one = {} if self.one_model is None else {"one_model": self.one_model}
+        for name, rung in {**{f"rungs.{name}": rung for name, rung in self.rungs.items()}, **one}.items():
             if missing := [view for view in rung.views if view not in self.views] or (not rung.views and ["none"]):
-                raise InputError(f"rungs.{name}: views: there is no view {missing[0]!r}.")
+                raise InputError(f"{name}: views: there is no view {missing[0]!r}.")
+            if rung.net is not None and rung.net not in self.nets:
+                raise InputError(f"{name}: net: there is no net {rung.net!r}.")
+        return self
+
+    @model_validator(mode="after")
+    def nets_begin_as_nets_before_them(self) -> Self:
+        before = set()
+        for name, net in self.nets.items():
+            if net.of is not None and net.of not in before:
+                raise InputError(f"nets.{name}: of: there is no net {net.of!r} before it.")
+            if name in self.rungs or name in self.over:
+                raise InputError(f"nets.{name}: a rung has this name.")
+            before.add(name)
         return self
 
     @model_validator(mode="after")

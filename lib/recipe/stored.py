@@ -26,7 +26,7 @@ def cut_out(images: torch.Tensor, size: int, generator: torch.Generator) -> torc
     in_rows = (rows >= first[0][:, None]) & (rows < first[0][:, None] + size)
     in_columns = (columns >= first[1][:, None]) & (columns < first[1][:, None] + size)
     hole = (in_rows[:, :, None] & in_columns[:, None, :])[:, None]
-    return torch.where(hole, 0, images)
+    return torch.where(hole.to(images.device), 0, images)
 
 
 def zoom(images: torch.Tensor, least: float, generator: torch.Generator) -> torch.Tensor:
@@ -38,7 +38,7 @@ def zoom(images: torch.Tensor, least: float, generator: torch.Generator) -> torc
     theta = torch.zeros(count, 2, 3)
     theta[:, 0, 0] = theta[:, 1, 1] = scale
     theta[:, :, 2] = shift
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False).to(images.device)
     sampled = F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
     return sampled.round().clamp(0, 255).byte()
 

@@ -1,4 +1,4 @@
-"""One rung: a codec after pooling 5, trained on stored features, and how often it is right on test images."""
+"""One rung: a codec after pooling 5 or 4, trained on stored features, and how often it is right on test images."""
 
 from collections.abc import Callable, Sequence
 
@@ -24,15 +24,15 @@ class OnFeatures(nn.Module):
         return self.edge(self.link(features))
 
 
-def task_loss(distil: float, temperature: float) -> Callable:
+def task_loss(distil: float, temperature: float, smoothing: float = 0.0) -> Callable:
     """loss(logits [N, classes], target [N, 1 + classes]): cross-entropy, and the distance to a teacher's answer.
 
-    A target is the label, then the teacher's logits (Hinton et al., 2015): with both at a temperature T, the
-    divergence is multiplied by T², so that its gradient keeps its size.
+    `smoothing` is that of the labels. A target is the label, then the teacher's logits (Hinton et al., 2015): with both
+    at a temperature T, the divergence is multiplied by T², so that its gradient keeps its size.
     """
     def loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         logits, labels = logits.float(), target[:, 0].long()
-        value = (1 - distil) * F.cross_entropy(logits, labels)
+        value = (1 - distil) * F.cross_entropy(logits, labels, label_smoothing=smoothing)
         if distil:
             teacher = F.log_softmax(target[:, 1:].float() / temperature, 1)
             student = F.log_softmax(logits / temperature, 1)
@@ -67,8 +67,8 @@ def train(rung: Rung, classifier: nn.Module, features: torch.Tensor, targets: to
     """
     torch.manual_seed(seed)
     classes = targets.shape[1] - 1
-    link, edge = codecs.build(rung.start, classifier, features.shape[1], classes, bandwidth, snr_db,
-                              rung.snr_range, targets if rung.neighbours else None)
+    link, edge = codecs.build(rung.start, classifier, tuple(features.shape[1:]), classes, bandwidth, snr_db,
+                              rung.snr_range, targets if rung.neighbours else None, rung.pool)
     if channel is not None:
         link.channel = channel
     model = OnFeatures(link, edge)

@@ -1,0 +1,83 @@
+"""The networks of a ladder beside the pretrained one: trained once, kept with their parameters, measured.
+
+The record of a net is outputs/STUDY/ladder/net-NAME.json. Its weights lie beside it in half precision, and are what
+is measured; as of all networks but pretrained ones, git does not keep them.
+"""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from lib import evaluation, flops, networks, weights
+from lib.batch import places
+from lib.ladder import records
+from lib.networks import structure
+from lib.recipe import nets
+from lib.schemes.label import LabelCode
+from lib.stage import Stage
+from lib.study import Study
+
+LABEL_SYMBOLS = (4, 5, 8, 16)
+
+
+def load(settings: Study, stage: Stage, name: str | None, pretrained: nn.Module) -> nn.Module:
+    """The net of this name, computed if its weights are not here, and those before it; `pretrained` for None."""
+    if name is None:
+        return pretrained
+    folder = _folder(settings, name)
+    stored = records.read(settings, records.NET + name)
+    if stored is None or len(list(folder.glob("model*.safetensors"))) < 2:  # two files hold them
+        _train(settings, stage, name, pretrained, folder)
+        stored = records.read(settings, records.NET + name)
+    return stage.rebuild(weights.load(folder), stored["channels"], settings.classes)
+
+
+def _folder(settings: Study, name: str) -> Path:
+    # By its parameters too: weights of others are never taken for these.
+    return records.folder(settings) / "nets" / f"{name}-{key(settings, name)}"
+
+
+def key(settings: Study, name: str) -> str:
+    """A short hash of all that decides what a net is."""
+    return records.fingerprint(records.parameters(settings, records.NET + name))
+
+
+def _train(settings, stage, name, pretrained, folder):
+    spec, began = records.ladder(settings).nets[name], time.monotonic()
+    before = load(settings, stage, spec.of, pretrained)
+    print(f"{name}: {spec.about}", flush=True)
+    network = nets.train(spec, before, stage, folder, key(settings, name), lambda line: print(line, flush=True))
+    for file, part in weights.files(network.state_dict(), half=True).items():
+        places.replace(folder / file, lambda path, part=part: weights.save(path, part))
+    for file in folder.glob("*.checkpoint"):
+        file.unlink()
+    channels = structure.channels(network)
+    network = stage.rebuild(weights.load(folder), channels, settings.classes)
+    found = measure(network, stage, settings)
+    records.store(settings, records.NET + name, {
+        "channels": channels, **found, **records.made_here(),
+        "metrics": {**found["metrics"], "seconds": time.monotonic() - began}})
+    print(f"{name}: {100 * found['metrics']['accuracy']:.2f} %", flush=True)
+
+
+def measure(network: nn.Module, stage: Stage, settings: Study) -> dict[str, Any]:
+    """Test accuracy without a channel, operations after every pooling, and the label code over SNR."""
+    images, spec = stage.data, settings.evaluation
+    logits = evaluation.forward(network, images.test_images, images.normalise, engine=stage.engine).cpu().float()
+    macs = {pool: flops.count_macs(structure.split(network, pool)[0], stage.image) for pool in range(1, 6)}
+    classifier = flops.count_macs(network, stage.image) - macs[5]
+    rows = []
+    for symbols in LABEL_SYMBOLS:
+        code = LabelCode(settings.classes, symbols, spec.snr_db[0]).eval()
+        points = evaluation.over_snr(code.encode, lambda sent, code=code: code.decode(code.channel(sent)), code.channel,
+                                     logits, images.test_labels, torch.clone, spec.snr_db, spec.draws, spec.batch_size)
+        rows += [{"symbols": symbols, "snr_db": snr, "accuracy": accuracy}
+                 for snr, accuracy in points.groupby("snr_db").accuracy.mean().items()]
+    whole = networks.build(settings.network.name, settings.classes, settings.network.width)
+    left = sum(structure.channels(network)) / sum(structure.channels(whole))
+    return {"metrics": {"accuracy": (logits.argmax(1) == images.test_labels).float().mean().item(),
+                        "filters_left": left, "classifier_macs": classifier},
+            "device_macs": macs, "label": rows}

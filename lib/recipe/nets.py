@@ -1,0 +1,104 @@
+"""Networks that another one becomes: trained on by today's recipe, or pruned and taught by what it was before.
+
+The paper's step 2 recovers with cross-entropy alone, on images that its network knows by heart.
+"""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from lib import checkpoint, geometry, pruning, training
+from lib.networks import structure
+from lib.recipe import stored
+from lib.recipe.parameters import Net
+from lib.recipe.training import task_loss
+from lib.stage import Stage
+
+
+class Taught(nn.Module):
+    """A student and, where there is one, its teacher, which is not trained: images to (logits, the teacher's)."""
+
+    def __init__(self, student: nn.Module, teacher: nn.Module | None):
+        super().__init__()
+        self.student = student
+        # Not a submodule: it is no part of a checkpoint, and stays in evaluation mode.
+        self._teacher = [teacher]
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        logits, teacher = self.student(images), self._teacher[0]
+        with torch.no_grad():
+            return logits, torch.zeros_like(logits) if teacher is None else teacher(images)
+
+
+def loss(net: Net) -> Callable:
+    """loss((student's logits, teacher's), labels) of `training.fit`."""
+    of_targets = task_loss(net.distil, net.temperature, net.smoothing)
+
+    def value(outputs: tuple[torch.Tensor, torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
+        logits, teacher = outputs
+        return of_targets(logits, torch.cat([labels[:, None].float(), teacher.float()], 1))
+    return value
+
+
+def harder(net: Net, normalise: Callable) -> Callable:
+    """What becomes of a batch of cropped and flipped images: zoomed, with a hole, normalised."""
+    def prepare(images: torch.Tensor) -> torch.Tensor:
+        # The default generator: training seeds it anew for each epoch.
+        if net.least < 1:
+            images = stored.zoom(images, net.least, torch.default_generator)
+        if net.hole:
+            images = stored.cut_out(images, net.hole, torch.default_generator)
+        return normalise(images)
+    return prepare
+
+
+def train(net: Net, before: nn.Module, stage: Stage, folder: Path, key: str, report: Callable = print) -> nn.Module:
+    """What the network `before` becomes, in evaluation mode; `before` stays as it is.
+
+    `folder` holds checkpoints, which are resumed where they carry the `key`.
+    """
+    network, last = copy.deepcopy(before), -1
+    teacher = copy.deepcopy(before).eval().requires_grad_(False) if net.distil else None
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def fit(network, schedule, name):
+        images = stage.data
+        stage.fit(Taught(network, teacher), images.train_images, images.train_labels, loss(net), schedule, name,
+                  prepare=harder(net, images.normalise), augmented=True, report=report,
+                  checkpoint=folder / f"{name}.checkpoint", key=f"{key} {name}")
+        return network
+
+    if net.prune is not None:
+        *first, last = cuts(network, net)
+        done = 0
+        for count in first:
+            done += count
+            network = fit(_cut(network, net, count, stage, folder, f"{key} {done}"), net.prune.between, f"cut{done}")
+        network = _cut(network, net, last, stage, folder, f"{key} {done + last}")
+    return fit(network, net.schedule, "last").eval()
+
+
+def cuts(network: nn.Module, net: Net) -> list[int]:
+    """How many filters each cut takes from a network that has lost none yet."""
+    total = sum(layer.out_channels for layer in structure.convolutions(network, net.prune.pool).values())
+    return geometry.pruning_steps(total, net.prune.ratio, 0, net.prune.filters_per_step)
+
+
+def _cut(network, net, count, stage, folder, key):
+    """The network without the `count` filters of the lowest scores; chosen once, also where a run is broken off."""
+    path = folder / f"network{key.split()[-1]}.checkpoint"
+    kept = checkpoint.load(path, key, torch.device("cpu"))
+    if kept is None:
+        images, chosen = stage.data, torch.randperm(len(stage.data.train_images),
+                                                    generator=torch.Generator().manual_seed(stage.seed))
+        parts = chosen[:net.prune.score_images].split(training.CPU.batch_size)
+        scores = pruning.taylor_scores(stage.engine.place(network.eval()), (
+            (images.normalise(images.train_images[part].to(stage.engine.device)),
+             images.train_labels[part].to(stage.engine.device)) for part in parts), net.prune.pool)
+        network = pruning.remove_filters(network, pruning.select(scores, count))
+        checkpoint.save(path, key, {"model": network.state_dict(), "channels": structure.channels(network)})
+        return network
+    return stage.rebuild(kept["model"], kept["channels"], int(stage.data.train_labels.max()) + 1)
