@@ -156,7 +156,7 @@ def status(options: argparse.Namespace) -> int:
     done = [item for item in listed if places.finished(places.folder_of(settings, item.name))]
     print(f"{settings.name}: {len(done)} of {len(listed)} runs are done, {len(results.stale(settings)[0])} of "
           f"them stale; {len(todo)} to do, {remaining(settings, todo)}")
-    for item in todo:
+    for item in listed:  # a finished one too, while it is computed again
         partial = places.folder_of(settings, item.name) / "notebook.partial.ipynb"
         if partial.exists():
             print(f"  under way, failed or broken off: {item.name} ({partial.relative_to(study.ROOT)})")

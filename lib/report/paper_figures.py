@@ -18,14 +18,15 @@ def figure4(table: pd.DataFrame, settings: Study, panel: str) -> None:
     if panel not in settings.figure4.panels:
         style.nothing_to_draw(settings, name, f"The study {settings.name} has no Figure 4{panel}")
         return
-    network, point = settings.network, settings.figure4.panels[panel]
-    _over_snr(table, settings, name, f"Figure 4{panel}: B = {point.bandwidth}, after {network.place} {point.pool}")
+    point = settings.figure4.panels[panel]
+    title = f"Figure 4{panel}: B = {point.bandwidth}, after {settings.split_after} {point.pool}"
+    _over_snr(table, settings, name, title)
 
 
 def figure5(table: pd.DataFrame, settings: Study) -> None:
     """Figure 5: accuracy over SNR by bandwidth."""
-    network, point = settings.network, settings.figure5
-    _over_snr(table, settings, "figure5", f"Figure 5: after {network.place} {point.pool}, pruning ratio {point.ratio:g}")
+    title = f"Figure 5: after {settings.split_after} {settings.figure5.pool}, pruning ratio {settings.figure5.ratio:g}"
+    _over_snr(table, settings, "figure5", title)
 
 
 def _over_snr(table: pd.DataFrame, settings: Study, name: str, title: str) -> None:
@@ -111,9 +112,9 @@ def figure3(models: pd.DataFrame, settings: Study) -> None:
         style.nothing_to_draw(settings, "figure3")
         return
     figure, axis = plt.subplots(figsize=(6.4, 4.2))
-    by_macs = models.sort_values("device_macs")
+    models_by_macs = models.sort_values("device_macs")
     for scheme, color, marker in zip(style.SCHEMES, style.COLORS, style.MARKERS, strict=True):
-        _draw_scheme(axis, scheme, by_macs[by_macs.scheme == scheme], {"color": color, "marker": marker})
+        _draw_scheme(axis, scheme, models_by_macs[models_by_macs.scheme == scheme], {"color": color, "marker": marker})
     # Selected on one half: whether the other agrees is seen at once.
     both = models[models.holds]
     axis.plot(both.device_macs, both.symbols, marker=".", color="k", ls="", ms=3.5, zorder=3,
@@ -126,9 +127,10 @@ def figure3(models: pd.DataFrame, settings: Study) -> None:
     axis.set(xlabel="device operations (MACs), linear below 10⁵", ylabel="real symbols per image",
              title=_title(models, settings))
     axis.margins(x=0.12)  # room for the labels of the rightmost points
-    chosen = by_macs[by_macs.selected & by_macs.pool.notna() & (by_macs.scheme != opponent.LABEL)]
-    chosen = chosen.sort_values("scheme", key=lambda names: names.map(style.SCHEMES.index), kind="stable")
-    _label(axis, chosen, settings.network.place.removesuffix("ing"))  # pool, or stage
+    chosen = models_by_macs[models_by_macs.selected & models_by_macs.pool.notna()
+                            & (models_by_macs.scheme != opponent.LABEL)]
+    _label(axis, chosen.sort_values("scheme", key=lambda names: names.map(style.SCHEMES.index), kind="stable"),
+           settings.split_after.removesuffix("ing"))
     axis.legend(loc="center left", bbox_to_anchor=(1.06, 0.5), title_fontsize=7.5, alignment="left",
                 title="filled: selected; hollow: not selected;\nfaint: more than 10 points below")
     style.save(figure, settings, "figure3", models)

@@ -48,14 +48,6 @@ def draw(monkeypatch):
     return figure4
 
 
-@pytest.mark.parametrize("network, place", [("vgg16_bn", "after pooling 2"), ("resnet18", "after stage 2")])
-def test_a_title_says_what_the_network_is_split_after(draw, monkeypatch, network, place):
-    changed = SETTINGS.model_copy(update={"network": SETTINGS.network.model_copy(update={"name": network})})
-    monkeypatch.setitem(globals(), "SETTINGS", changed)
-    axes, heading = draw(curve("ratio 0"))
-    assert place in heading or any(place in axis.get_title() for axis in axes)
-
-
 def colour(axes, label):
     """The colour beside a label in the figure's legend."""
     legend = axes[-1].get_legend()
@@ -193,6 +185,18 @@ def test_labels_of_figure_3_do_not_cover_each_other():
     boxes = [label.get_window_extent() for label in labels]
     assert [label.get_text() for label in labels] == 3 * ["pool 2, ratio 0.5"]
     assert not any(box.count_overlaps(boxes[:number]) for number, box in enumerate(boxes))
+
+
+def test_a_network_of_stages_is_not_said_to_be_split_after_a_pooling(monkeypatch):
+    network = SETTINGS.network.model_copy(update={"name": "resnet18"})
+    staged = SETTINGS.model_copy(update={"network": network})
+    paper_figures.figure3(pd.DataFrame([model("PNG", "0")]), staged)
+    assert [label.get_text() for label in plt.gcf().axes[0].texts] == ["stage 2, ratio 0.5"]
+    titles = []
+    monkeypatch.setattr(paper_figures, "_over_snr", lambda *arguments: titles.append(arguments[-1]))
+    paper_figures.figure5(pd.DataFrame(), staged)
+    paper_figures.figure5(pd.DataFrame(), SETTINGS)
+    assert [title.split(",")[0] for title in titles] == ["Figure 5: after stage 2", "Figure 5: after pooling 2"]
 
 
 def test_a_picture_of_what_is_no_longer_measured_goes(tmp_path, monkeypatch, capsys):
