@@ -5,6 +5,7 @@
 import functools
 import shutil
 import sys
+import time
 
 from snakemake.exceptions import WorkflowError
 
@@ -18,13 +19,14 @@ except InputError as error:
     print(error, file=sys.stderr)
     sys.exit(2)
 ONLY = config.get("only") or None
+BEGAN = time.time_ns()
 LISTED = {run.name: run for run in study.runs(SETTINGS)}
 PLACE = {name: number for number, name in enumerate(LISTED)}
 PENDING = {run.name: run for run in results.pending(SETTINGS, bool(config.get("rerun_stale")), ONLY)}
 if config.get("report_only"):
     PENDING = {}
 # When the runs were listed, in ns: two commands at once have markers of their own, and jobs on a cluster, which read
-# this file again, those of their command.
+# this file again, those of their command. By hand there is no such time.
 SINCE = int(config.get("since", 0)) or None
 MARKS = f".snakemake/done/{SETTINGS.name}/{SINCE or 'by-hand'}"
 # Whether there is a GPU, without importing torch: NVIDIA's driver brings this command.
@@ -79,7 +81,7 @@ rule run:
     retries: 1
     priority: lambda wildcards: len(LISTED) - PLACE[wildcards.run]  # the study's order
     run:
-        check(one_run.compute, LISTED[wildcards.run], SINCE)
+        check(one_run.compute, LISTED[wildcards.run], SINCE or BEGAN, PENDING)
 
 
 rule report:

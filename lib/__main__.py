@@ -137,8 +137,9 @@ def verify_one(settings: study.Study) -> int:
     finished = [folder for folder in finished if places.finished(folder)]
     altered = manifest.altered(settings, listed)
     damaged = [folder / name for folder in finished for name in places.damaged(folder)]
-    print(f"{settings.name}: {len(finished)} finished results, {len(old)} stale, {len(altered)} altered, "
-          f"{len(unknown)} not in the study")
+    records = len(list(places.folder_of(settings, "ladder").glob("*.json")))
+    print(f"{settings.name}: {len(finished)} finished results" + f" and {records} records of a ladder" * bool(records)
+          + f", {len(old)} stale, {len(altered)} altered, {len(unknown)} not in the study")
     for what, names in (("stale", old), ("altered", altered), ("not in the study", unknown),
                         ("started from a re-trained upstream model, whose weights were not kept",
                          results.retrained_upstream(settings)),
@@ -155,7 +156,7 @@ def status(options: argparse.Namespace) -> int:
     done = [item for item in listed if places.finished(places.folder_of(settings, item.name))]
     print(f"{settings.name}: {len(done)} of {len(listed)} runs are done, {len(results.stale(settings)[0])} of "
           f"them stale; {len(todo)} to do, {remaining(settings, todo)}")
-    for item in todo:
+    for item in listed:  # a finished one too, while it is computed again
         partial = places.folder_of(settings, item.name) / "notebook.partial.ipynb"
         if partial.exists():
             print(f"  under way, failed or broken off: {item.name} ({partial.relative_to(study.ROOT)})")

@@ -6,6 +6,7 @@ Runs upstream whose weights are not here are computed before it. Progress over t
 """
 
 import time
+from collections.abc import Collection
 
 from lib import InputError, study
 from lib.batch import places
@@ -25,19 +26,20 @@ def main(arguments: list[str]) -> int:
     if name not in listed:
         raise InputError(f"The study {settings.name} has no run {name}.")
     # Results whose weights are here stay as they are.
-    before = places.needs(settings, listed, [name]) - {name}
-    for upstream in sorted(before, key=list(listed).index):
+    todo, since = places.needs(settings, listed, [name]), time.time_ns()
+    for upstream in sorted(todo - {name}, key=list(listed).index):
         print(f"{upstream} is computed first", flush=True)
-        code = compute(settings, listed[upstream])
+        code = compute(settings, listed[upstream], since, todo)
         if code:
             return code
-    return compute(settings, listed[name])
+    return compute(settings, listed[name], since, todo)
 
 
-def compute(settings: study.Study, item: study.Run, since: int | None = None) -> int:
+def compute(settings: study.Study, item: study.Run, since: int | None = None, todo: Collection[str] = ()) -> int:
     """Execute a run in a process of its own and print how far the study is; returns the exit code.
 
     `since`: when it was listed as one to do, so that one that has been finished after that is not computed again.
+    `todo`: the names of all that were listed so, finished ones among them that are stale or miss their weights.
     """
     # Before the process starts, so that a missing one is a sentence and no traceback.
     places.notebook_file(item.notebook)
@@ -45,7 +47,7 @@ def compute(settings: study.Study, item: study.Run, since: int | None = None) ->
     # In a process of its own: random state, threads and settings of torch end with it.
     code = processes.run(settings, item.name, atomic.execute, item, None, since)
     if code == 0:
-        print(progress(settings, item.name, time.monotonic() - began), flush=True)
+        print(progress(settings, item.name, time.monotonic() - began, since or 0, todo), flush=True)
     return code
 
 
@@ -55,13 +57,17 @@ def report(settings: study.Study, notebook: str) -> int:
     return processes.run(settings, f"report/{notebook}", atomic.report, notebook)
 
 
-def progress(settings: study.Study, name: str, seconds: float) -> str:
-    """A line on a run that took so long: how many of the study are done, and what the others will take."""
+def progress(settings: study.Study, name: str, seconds: float, since: int = 0, todo: Collection[str] = ()) -> str:
+    """A line on a run that took so long: how many of the study are done, and what the others will take.
+
+    Of the runs that are computed again, `todo`, those are done whose result is newer than their list (`since`, ns).
+    """
     # Here: only a run that has finished asks for it.
     from lib.execution import estimate
 
     listed = study.runs(settings)
-    left = [item for item in listed if not places.finished(places.folder_of(settings, item.name))]
+    left = [item for item in listed
+            if places.stored_at(places.folder_of(settings, item.name)) <= (since if item.name in todo else 0)]
     # That of the run, which may have been on a cluster's GPU.
     device = places.read_result(places.folder_of(settings, name))["provenance"]["device"]
     remaining, _ = estimate.remaining(settings, left, device)

@@ -338,6 +338,15 @@ def test_status_says_what_is_done_broken_off_and_left(root, command):
     assert f"broken off: {PRUNE} (outputs/tiny/{PRUNE}/notebook.partial.ipynb)" in out and f"next: {PRUNE}" in out
 
 
+def test_status_names_a_stale_result_that_is_under_way_again(root, command):
+    for name in listed():
+        store(name, fits=name != MODEL)
+    (places.folder_of(study.load("tiny"), MODEL) / "notebook.partial.ipynb").write_text("{}")
+    code, out, _ = command("status", "tiny")
+    assert code == 0 and "6 of 6 runs are done, 1 of them stale" in out
+    assert f"under way, failed or broken off: {MODEL}" in out
+
+
 def test_verify_names_the_stale_result(root, command):
     store(PRETRAIN, fits=False)
     code, out, _ = command("verify", "tiny")

@@ -214,6 +214,30 @@ def test_a_stale_result_is_left_alone_unless_asked(workspace):
     assert [item.name for item in results.pending("tiny", rerun_stale=True)] == [MODEL]
 
 
+def how_many(said):
+    """What the lines of progress say: how many runs are done, and whether all are."""
+    return [(int(line[1]), "all runs are done" in line) for line in said.splitlines() if re.match(r"\[\d/6\] ", line)]
+
+
+def test_while_stale_results_are_computed_again_they_do_not_count_as_done(workspace):
+    change_study(workspace, "autoencoder: {epochs: 2", "autoencoder: {epochs: 1")
+    done = command(workspace, "lib", "tiny", "--rerun-stale", "--jobs", "2")
+    assert done.returncode == 0 and how_many(done.stdout) == [(5, False), (6, True)]
+
+
+def test_nor_do_results_that_are_made_again_for_their_weights(workspace, monkeypatch, capsys):
+    def made_again(settings, name, *_):
+        shutil.copy(folder(name) / "result.json", folder(name) / "another.json")
+        os.replace(folder(name) / "another.json", folder(name) / "result.json")
+        return 0
+
+    monkeypatch.setattr(processes, "run", made_again)
+    for name in (PRUNE, AUTOENCODER):
+        (folder(name) / "model.safetensors").unlink()
+    run.main(["tiny", MODEL])
+    assert how_many(capsys.readouterr().out) == [(4, False), (5, False), (6, True)]
+
+
 def test_what_rests_on_a_stale_result_is_stale_too(workspace):
     change_study(workspace, "pretrain: {epochs: 2", "pretrain: {epochs: 3")
     assert results.stale("tiny")[0] == list(runs())

@@ -47,6 +47,12 @@ def finished(folder: Path, weights: bool = False) -> bool:
     return (folder / "result.json").exists() and (not weights or any(folder.glob("model*.safetensors")))
 
 
+def stored_at(folder: Path) -> int:
+    """When a run's result got its name, in ns of the clock; 0 where there is none."""
+    file = folder / "result.json"
+    return file.stat().st_ctime_ns if file.exists() else 0
+
+
 def needs(settings: Study, listed: Mapping[str, Run], targets: Iterable[str]) -> set[str]:
     """The names of runs and of those to compute before them, because weights upstream are not here."""
     return study.needs(listed, targets, lambda name: finished(folder_of(settings, name), weights=True))

@@ -1,8 +1,8 @@
 """Whether results are still what was stored: a digest over all that each says, listed in a file that git keeps.
 
 `outputs/<profile>/manifest.csv` has a row for each finished run (`digest`, and in `upstream` the
-digests of the runs that it started from) and for each figure's table. A result finished by
-`lib.run` enters itself; those from before 28 November 2026 were entered once, as git held them at
+digests of the runs that it started from), for each figure's table and for each record of a ladder.
+A result finished by `lib.run` enters itself; those from before 28 November 2026 were entered once, as git held them at
 the commit in the column `commit`.
 """
 
@@ -39,6 +39,12 @@ def digest(folder: Path, upstream: Iterable[str], ending: str = "") -> str:
 def file_digest(path: Path) -> str:
     """SHA-256 of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def content_digest(content: object) -> str:
+    """SHA-256 of JSON's content; layout and the order of its names do not count."""
+    # Written and read once: what JSON changes (a number as a key, a tuple) it has changed then.
+    return hashlib.sha256(json.dumps(json.loads(json.dumps(content)), sort_keys=True).encode()).hexdigest()
 
 
 def read(settings: Study) -> dict[str, dict[str, str]]:
@@ -112,4 +118,19 @@ def altered(settings: Study, listed: Iterable[Run]) -> list[str]:
         path = places.folder_of(settings, name)
         if name.startswith("figures/") and (not path.exists() or file_digest(path) != row["digest"]):
             found.append(f"{name}: not what was drawn")
-    return found
+    return found + _altered_ladder(settings, known)
+
+
+def _altered_ladder(settings, known):
+    """In words: records of a study's ladder that are not what is listed, not listed, or not there."""
+    listed = {name: row["digest"] for name, row in known.items() if name.startswith("ladder/")}
+    here = {f"ladder/{path.name}": path for path in places.folder_of(settings, "ladder").glob("*.json")}
+    found = [f"{name}: listed, and not there" for name in listed.keys() - here.keys()]
+    for name, path in here.items():
+        try:
+            stored = content_digest(json.loads(path.read_text()))
+        except ValueError:
+            stored = "damaged"
+        if listed.get(name) != stored:
+            found.append(f"{name}: not what was stored" if name in listed else f"{name}: not listed")
+    return sorted(found)

@@ -25,11 +25,11 @@ def execute(settings: study.Study, item: study.Run, folder: Path | None = None, 
     source = places.notebook_file(item.notebook)
     # The lock lies in the folder of the run, so that other runs are not held up.
     folder.mkdir(parents=True, exist_ok=True)
-    partial, result = folder / "notebook.partial.ipynb", folder / "result.json"
-    before = result.stat().st_ctime_ns if result.exists() else None  # when it got its name
+    partial, before = folder / "notebook.partial.ipynb", places.stored_at(folder)
     with open(folder / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be at the same run
-        if result.exists() and (result.stat().st_ctime_ns != before or since and before > since):
+        now = places.stored_at(folder)
+        if now and (now != before or since and now > since):
             return
         # Of a run that was killed; its checkpoints stay, and it goes on from them.
         for left in (*folder.glob(f"*{places.UNFINISHED}"), partial):

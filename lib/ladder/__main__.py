@@ -1,6 +1,7 @@
 """Climb the ladder of a study: compute the rungs that are not stored yet (docs/best.md tells what came of it).
 
     python -m lib.ladder best [RUNG or NET …]
+    python -m lib.ladder best one_model
     python -m lib.ladder channels [RUNG or ENTRY …]     a rung over several channels, too (docs/channels.md)
 
 A rung is stored as outputs/STUDY/ladder/RUNG.json; one whose parameters have changed since is computed again. Features
@@ -20,19 +21,19 @@ from safetensors.torch import load_file, save_file
 from lib import InputError, evaluation, flops, study, vgg, weights
 from lib.batch import places
 from lib.execution import processes
-from lib.ladder import nets, over, records
+from lib.ladder import nets, one_model, over, records
 from lib.recipe import stored, training
-from lib.recipe.parameters import Rung
+from lib.recipe.parameters import OneModel, Rung
 from lib.stage import Stage
 
-POOL = 5
+POOL = 5  # where the split lies, if a rung does not say
 
 
 class Climb:
-    """What all rungs of one net share: the study's data, the network and its features after pooling 5."""
+    """What all rungs of one net and split share: the study's data, the network and its features."""
 
     def __init__(self, settings: study.Study):
-        self.settings, self.ladder, self.net = settings, records.ladder(settings), None
+        self.settings, self.ladder, self.at = settings, records.ladder(settings), (None, POOL)
         self.stage = Stage(settings, self.ladder.seed, settings.threads.others)
         self.engine = dataclasses.replace(self.stage.engine, batch_size=self.ladder.batch_size)
         folder = places.find(settings, study.name("pretrain", seed=self.ladder.seed))
@@ -44,18 +45,18 @@ class Climb:
         self._take(self.pretrained)
 
     def _take(self, network):
-        self.device, self.classifier = vgg.split(network, POOL)
+        self.device, self.classifier = vgg.split(network, self.at[1])
         self.classifier = self.classifier.float()
 
-    def on(self, net: str | None) -> "Climb":
-        """The same of another net, which is computed where it is not here."""
-        if net == self.net:
+    def on(self, net: str | None, pool: int = POOL) -> "Climb":
+        """The same of another net, which is computed where it is not here, or of another split."""
+        if self.at == (net, pool):
             return self
-        # A net's own results, not those that are kept of this one.
         other = copy.copy(self)
+        # Its own results, not those that are kept of this one.
         vars(other).pop("test_features", None)
         vars(other).pop("device_macs", None)
-        other.net = net
+        other.at = net, pool
         other._take(nets.load(self.settings, self.stage, net, self.pretrained))
         return other
 
@@ -76,8 +77,10 @@ class Climb:
         return self._once("test", lambda: self.stage.data.test_images)
 
     def _once(self, name, images):
-        of_net = "" if self.net is None else f"{self.net}-{nets.key(self.settings, self.net)}-"
-        file = records.folder(self.settings) / "features" / f"{of_net}{name}.safetensors"
+        net, pool = self.at
+        where = "" if net is None else f"{net}-{nets.key(self.settings, net)}-"
+        where += "" if pool == POOL else f"pool{pool}-"
+        file = records.folder(self.settings) / "features" / f"{where}{name}.safetensors"
         if not file.exists():
             began = time.monotonic()
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +93,7 @@ class Climb:
     def device_macs(self) -> int:
         return flops.count_macs(self.device, (3, 32, 32))
 
-    def training_set(self, rung: Rung) -> tuple[torch.Tensor, torch.Tensor, dict[str, float]]:
+    def training_set(self, rung: Rung | OneModel) -> tuple[torch.Tensor, torch.Tensor, dict[str, float]]:
         """Features and targets of a rung's views, and how often the network is right on each of them."""
         features = [self.features(view) for view in rung.views]
         labels = [self.stage.data.train_labels[::self.ladder.views[view].every] for view in rung.views]
@@ -131,24 +134,30 @@ def main(arguments: list[str]) -> int:
         raise InputError("usage: python -m lib.ladder STUDY [RUNG …]")
     settings = study.load(arguments[0])
     ladder = records.ladder(settings)
-    known = [*ladder.nets, *ladder.rungs, *ladder.over, *[records.SEPARATION] * bool(ladder.over)]
+    known = [*ladder.nets, *ladder.rungs, *ladder.over, *[records.SEPARATION] * bool(ladder.over),
+             *[records.ONE] * bool(ladder.one_model)]
     if unknown := set(arguments[1:]) - set(known):
         raise InputError(f"The ladder of {settings.name} has no rung {min(unknown)}.")
     asked = [name for name in known if name in arguments[1:] or not arguments[1:]]
     todo = [name for name in asked
             if records.read(settings, records.NET * (name in ladder.nets) + name) is None]
+    for spec in (spec for name in todo for spec in over.required(ladder, name)):
+        spec.require()
     if todo:
         climb = Climb(settings)
         climb.bounds()
         for name in todo:
             if name == records.SEPARATION:
                 over.separation(climb)
+            elif name == records.ONE:
+                one_model.measure(climb.on(ladder.one_model.net))
             elif name in ladder.over:
-                over.measure(climb.on(ladder.rungs[ladder.over[name].rung].net), name)
+                rung = ladder.rungs[ladder.over[name].rung]
+                over.measure(climb.on(rung.net, rung.pool), name)
             elif name in ladder.nets:
                 climb.on(name)
             else:
-                climb.on(ladder.rungs[name].net).rung(name)
+                climb.on(ladder.rungs[name].net, ladder.rungs[name].pool).rung(name)
     return 0
 
 

@@ -7,14 +7,16 @@ from typing import Any
 
 from lib import InputError
 from lib.batch import places
-from lib.evidence import provenance
+from lib.evidence import manifest, provenance
 from lib.evidence.fingerprint import digest
 from lib.recipe.parameters import Ladder
 from lib.study import Study
 
 CLEAN = "clean"  # the network itself, without a link
+ONE = "one_model"
 SEPARATION = "separation"  # its features as so many bits
 NET = "net-"  # begins the name of a net's record, and of no rung's
+PARTS = {"rungs", "nets", "one_model", "views", "over", "snrs_db", "expect"}  # of a ladder, each by itself
 
 
 def ladder(settings: Study) -> Ladder:
@@ -41,22 +43,26 @@ def parameters(settings: Study, name: str, defaults: bool = True) -> dict[str, A
     """
     if name.startswith(NET):
         return {"net": _net(settings, name.removeprefix(NET))}
-    whole = ladder(settings).model_dump(mode="json", exclude={"rungs", "nets", "views", "over", "snrs_db", "expect"},
+    whole = ladder(settings).model_dump(mode="json", exclude=PARTS,
                                            exclude_defaults=not defaults)
     if name in (CLEAN, SEPARATION):
         return whole
     if name in (over := ladder(settings).over):
         entry = over[name]
         values = entry.model_dump(mode="json", exclude={"about", "expect"}, exclude_defaults=not defaults)
-        tried = {other: over[other].channel.model_dump(mode="json") for other in entry.also_over}
+        tried = {other: over[other].channel.model_dump(mode="json", exclude_defaults=not defaults)
+                 for other in entry.also_over}
         return {**parameters(settings, entry.rung, defaults), **values, "also_over": tried,
                 "snrs_db": entry.snrs_db or ladder(settings).snrs_db, "evaluated": settings.evaluation.snr_db,
                 "draws": settings.evaluation.draws}
-    rung = ladder(settings).rungs[name]
+    rung = ladder(settings).one_model if name == ONE else ladder(settings).rungs[name]
     values = rung.model_dump(mode="json", exclude={"about", "expect"}, exclude_defaults=not defaults)
-    views = {view: ladder(settings).views[view].model_dump(mode="json") for view in rung.views}
-    bandwidth, snr_db = point(settings, name)
+    views = {view: ladder(settings).views[view].model_dump(mode="json", exclude_defaults=not defaults)
+             for view in rung.views}
     of_net = {} if rung.net is None else {"net": _net(settings, rung.net)}
+    if name == ONE:
+        return {**whole, **values, "views": views, **of_net, "draws": settings.evaluation.draws}
+    bandwidth, snr_db = point(settings, name)
     return {**whole, **values, "views": views, "bandwidth": bandwidth, "snr_db": snr_db, **of_net}
 
 
@@ -79,10 +85,12 @@ def made_here() -> dict[str, Any]:
 
 
 def store(settings: Study, name: str, content: dict[str, Any]) -> None:
-    """Write a rung's file, whole or not at all."""
+    """Write a rung's file, whole or not at all, and its digest into the study's manifest."""
     folder(settings).mkdir(parents=True, exist_ok=True)
-    places.write_json(folder(settings) / f"{name}.json",
-                      {"name": name, "parameters": parameters(settings, name), **content})
+    content = {"name": name, "parameters": parameters(settings, name), **content}
+    # The row first: where this is broken off, the record is one that is listed and not there, and computed again.
+    manifest.enter(settings, [{"name": f"ladder/{name}.json", "digest": manifest.content_digest(content)}])
+    places.write_json(folder(settings) / f"{name}.json", content)
 
 
 def read(settings: Study, name: str) -> dict[str, Any] | None:
@@ -94,9 +102,16 @@ def read(settings: Study, name: str) -> dict[str, Any] | None:
     if not file.exists():
         return None
     content = json.loads(file.read_text())
-    stored, today = content["parameters"], parameters(settings, name)
-    same = all(today.get(key) == value for key, value in stored.items())
-    return content if same and parameters(settings, name, defaults=False).keys() <= stored.keys() else None
+    stored = content["parameters"]
+    fits = _holds(parameters(settings, name), stored) and _holds(stored, parameters(settings, name, defaults=False))
+    return content if fits else None
+
+
+def _holds(whole: Any, part: Any) -> bool:
+    """Whether all of `part` stands in `whole`, section by section."""
+    if isinstance(part, dict) and isinstance(whole, dict):
+        return all(key in whole and _holds(whole[key], value) for key, value in part.items())
+    return whole == part
 
 
 @dataclass
@@ -106,15 +121,21 @@ class Summary:
     clean: float | None
     rungs: list[dict[str, Any]]
     views: list[dict[str, Any]]
+    nets: list[dict[str, Any]]
 
     @property
     def of(self) -> dict[str, dict[str, Any]]:
-        """The rungs by name."""
-        return {rung["name"]: rung for rung in self.rungs}
+        """The rungs and nets by name."""
+        return {row["name"]: row for row in [*self.rungs, *self.nets]}
+
+    def label(self, net: str, symbols: int, snr_db: float) -> float | None:
+        """Accuracy of a net's label code; None where it was not computed."""
+        return self.of[net]["label"].get((symbols, snr_db))
 
     def best_at(self, snr_db: float, bandwidth: int, start: str) -> float | None:
         """The greatest accuracy of rungs of this start that were trained for this point alone; None without one."""
         found = [rung["accuracy"] for rung in self.rungs if rung["accuracy"] is not None and not rung["any_snr"]
+                 and rung["net"] is None
                  and (rung["snr_db"], rung["bandwidth"], rung["start"]) == (snr_db, bandwidth, start)]
         return max(found, default=None)
 
@@ -124,10 +145,10 @@ def summary(settings: Study) -> Summary:
     spec, rows, right = ladder(settings), [], {}
     for name, rung in spec.rungs.items():
         metrics = (read(settings, name) or {"metrics": {}})["metrics"]
-        right |= metrics.get("right_on_views", {})
+        right |= metrics.get("right_on_views", {}) if rung.net is None else {}  # each net is sure of others
         bandwidth, snr_db = point(settings, name)
         rows.append({"name": name, "about": rung.about, "expect": rung.expect, "over_snr": over_snr(settings, name),
-                     "start": rung.start, "any_snr": bool(rung.snr_range),
+                     "start": rung.start, "any_snr": bool(rung.snr_range), "net": rung.net, "pool": rung.pool,
                      "snr_db": snr_db, "bandwidth": bandwidth,
                      "accuracy": _scaled(metrics.get("accuracy"), 100),
                      "macs": _scaled(metrics.get("device_macs"), 1e-6),
@@ -135,7 +156,17 @@ def summary(settings: Study) -> Summary:
     views = [{"name": name, **view.model_dump(), "right": _scaled(right.get(name), 100)}
              for name, view in spec.views.items()]
     stored = read(settings, CLEAN)
-    return Summary(_scaled(stored["metrics"]["accuracy"], 100) if stored else None, rows, views)
+    return Summary(_scaled(stored["metrics"]["accuracy"], 100) if stored else None, rows, views,
+                   [_net_row(settings, name) for name in spec.nets])
+
+
+def _net_row(settings, name):
+    net, stored = ladder(settings).nets[name], read(settings, NET + name) or {}
+    metrics = stored.get("metrics", {})
+    macs = {int(pool): value / 1e6 for pool, value in stored.get("device_macs", {}).items()}
+    return {"name": name, "about": net.about, "expect": net.expect, "of": net.of, "macs": macs,
+            "accuracy": _scaled(metrics.get("accuracy"), 100), "minutes": _scaled(metrics.get("seconds"), 1 / 60),
+            "label": {(row["symbols"], row["snr_db"]): 100 * row["accuracy"] for row in stored.get("label", [])}}
 
 
 def over_snr(settings: Study, name: str) -> dict[float, float]:

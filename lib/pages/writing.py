@@ -12,7 +12,7 @@ import jinja2
 
 from lib import results, study
 from lib.claims import choices
-from lib.ladder import records
+from lib.ladder import one_model, records
 from lib.opponent import label
 from lib.pages import channels, networks, numbers
 from lib.report import tables
@@ -56,7 +56,7 @@ def environment() -> jinja2.Environment:
              "results": results, "tables": tables, "choices": choices.choices, "label": label,
              "channels": channels.Tables(study.load("channels")), "networks": networks.compared(),
              "against_expectations": networks.against_expectations, "best_below": networks.best_below,
-             "best": records.summary(study.load("best"))}
+             "best": records.summary(study.load("best")), "one_model": one_model.compared(study.load("best"))}
     # Strict: a misspelt name is an error. `finalize` writes every number, so that none is formatted
     # twice, in two ways.
     made = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined,

@@ -1,6 +1,7 @@
 """Links for the split after pooling 5 whose encoder begins with the answer of a classifier on the device."""
 
 import copy
+import math
 
 import torch
 import torch.nn.functional as F
@@ -111,9 +112,9 @@ class AnySNRLink(codec.Link):
         return self.decoder(received, snr_db)
 
 
-def build(start: str, classifier: nn.Module, channels: int, classes: int, bandwidth: int, snr_db: float,
-          snr_range: list[float], targets: torch.Tensor | None = None) -> tuple[codec.Link, nn.Module]:
-    """(link, edge half) for features [N, channels, 1, 1] after pooling 5; `classifier` is the whole network's.
+def build(start: str, classifier: nn.Module, shape: tuple[int, int, int], classes: int, bandwidth: int, snr_db: float,
+          snr_range: list[float], targets: torch.Tensor | None = None, pool: int = 5) -> tuple[codec.Link, nn.Module]:
+    """(link, edge half) for features [N, *shape] after a pooling; `classifier` is what the network has behind it.
 
     `features`: the paper's codec. `perceptron`: an encoder of two layers in the place of its one. `logits`: one of the
     device classifier's probabilities, likewise. `words`: both ends begin as the label code, and the edge half has
@@ -129,9 +130,9 @@ def build(start: str, classifier: nn.Module, channels: int, classes: int, bandwi
         decoder = WordDecoder(words, snr_db, knows_snr=bool(snr_range))
         link = AnySNRLink(encoder, decoder, snr_db, snr_range) if snr_range else codec.Link(encoder, decoder, snr_db)
         return link, nn.Identity()
-    link = codec.link(5, channels, bandwidth, snr_db)
+    link = codec.link(pool, shape[0], bandwidth, snr_db)
     if start == "perceptron":
-        link.encoder = nn.Sequential(nn.Flatten(), _perceptron(channels, bandwidth), _Map())
+        link.encoder = nn.Sequential(nn.Flatten(), _perceptron(math.prod(shape), bandwidth), _Map())
     if start == "logits":
         link.encoder = nn.Sequential(Posterior(classifier), _perceptron(classes, bandwidth), _Map())
     return link, copy.deepcopy(classifier)

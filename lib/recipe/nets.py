@@ -61,7 +61,7 @@ def train(net: Net, before: nn.Module, stage: Stage, folder: Path, key: str, rep
     `folder` holds checkpoints, which are resumed where they carry the `key`.
     """
     network, last = copy.deepcopy(before), -1
-    teacher = before.eval().requires_grad_(False) if net.distil else None
+    teacher = copy.deepcopy(before).eval().requires_grad_(False) if net.distil else None
     folder.mkdir(parents=True, exist_ok=True)
 
     def fit(network, schedule, name):

@@ -51,6 +51,7 @@ class Rung(Strict):
     about: str
     expect: str
     net: Name | None = None  # whose features: the pretrained network's, where none is named
+    pool: Literal[4, 5] = 5  # the split; what lies behind it is trained with the classifier
     views: list[Name]  # of the training images; an epoch draws from all of them
     schedule: Schedule
     # L1 to the features (step 3); cross-entropy behind the edge half; or the share of wrong answers there, if each is
@@ -71,6 +72,10 @@ class Rung(Strict):
             raise InputError("A codec that learns features has no part in distillation, the edge half or classes.")
         if self.loss == "wrong" and self.distil:
             raise InputError("Wrong answers are counted against the labels: there is nothing to distil.")
+        if self.pool != 5 and self.start in ("words", "logits"):
+            raise InputError("A device that classifies has all convolutions: words and logits are of pooling 5.")
+        if self.pool != 5 and self.loss != "features" and not self.train_edge:
+            raise InputError("Before pooling 5 the edge half has batch norm, which is trained too: train_edge.")
         if self.neighbours and self.start != "words":
             raise InputError("Only words have neighbours.")
         if self.snr_range and (self.start != "words" or self.snr_range != sorted(set(self.snr_range))[-2:]
@@ -84,6 +89,13 @@ class Symbols(Strict):
 
     order: Literal[16, 64]
     learned: bool = False
+    gradient: Literal["soft", "identity", "noise"] = "soft"  # in the place of rounding's (lib.channels.constellation)
+
+    @model_validator(mode="after")
+    def only_soft_gradients_move_points(self) -> Self:
+        if self.learned and self.gradient != "soft":
+            raise InputError(f"Learned points have a soft gradient, not {self.gradient!r}.")
+        return self
 
 
 class Over(Strict):
@@ -99,8 +111,34 @@ class Over(Strict):
     seeds: list[Annotated[int, Field(ge=0)]] = []
 
 
+class OneModel(Strict):
+    """One model for a range of SNRs and several bandwidths, and beside it a model of its own for each point."""
+
+    about: str
+    expect: str
+    net: Name | None = None
+    views: list[Name]
+    bandwidths: list[Annotated[int, Field(ge=2)]] = Field(min_length=1)  # a prefix of the symbols is sent
+    snr_range: list[float] = Field(min_length=2, max_length=2)  # least and most dB that it is trained at
+    snrs_db: list[float] = Field(min_length=1)  # where it is tried, and where the others are trained
+    fixed_db: float  # the SNR of those that are tried at all
+    schedule: Schedule  # of every model alike
+    distil: float = Field(0.75, ge=0, le=1)
+    temperature: float = Field(2.0, gt=0)
+
+    @model_validator(mode="after")
+    def its_points_can_be_had(self) -> Self:
+        if self.snr_range[0] >= self.snr_range[1]:
+            raise InputError("one_model: snr_range is the least SNR, then the most.")
+        if self.fixed_db not in self.snrs_db:
+            raise InputError(f"one_model: fixed_db must be one of snrs_db, not {self.fixed_db:g}.")
+        if len(set(self.bandwidths)) < len(self.bandwidths) or len(set(self.snrs_db)) < len(self.snrs_db):
+            raise InputError("one_model: a bandwidth or an SNR is there twice.")
+        return self
+
+
 class Ladder(Strict):
-    """The rungs, lowest first, at one point of a network after pooling 5."""
+    """The rungs, lowest first, at one point of a network after pooling 5, where a rung says no other."""
 
     bandwidth: int = Field(ge=2)
     snr_db: float
@@ -109,17 +147,19 @@ class Ladder(Strict):
     nets: dict[Name, Net] = {}  # beside the pretrained network
     views: dict[Name, View]
     rungs: dict[Name, Rung]
+    one_model: OneModel | None = None
     snrs_db: list[float] = []  # of training, for `over`
     over: dict[Name, Over] = {}
     expect: dict[Name, str] = {}  # of what stands beside them
 
     @model_validator(mode="after")
-    def rungs_use_views_that_there_are(self) -> Self:
-        for name, rung in self.rungs.items():
+    def views_and_nets_are_there(self) -> Self:
+        one = {} if self.one_model is None else {"one_model": self.one_model}
+        for name, rung in {**{f"rungs.{name}": rung for name, rung in self.rungs.items()}, **one}.items():
             if missing := [view for view in rung.views if view not in self.views] or (not rung.views and ["none"]):
-                raise InputError(f"rungs.{name}: views: there is no view {missing[0]!r}.")
+                raise InputError(f"{name}: views: there is no view {missing[0]!r}.")
             if rung.net is not None and rung.net not in self.nets:
-                raise InputError(f"rungs.{name}: net: there is no net {rung.net!r}.")
+                raise InputError(f"{name}: net: there is no net {rung.net!r}.")
         return self
 
     @model_validator(mode="after")

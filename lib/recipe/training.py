@@ -1,4 +1,4 @@
-"""One rung: a codec after pooling 5, trained on stored features, and how often it is right on test images."""
+"""One rung: a codec after pooling 5 or 4, trained on stored features, and how often it is right on test images."""
 
 from collections.abc import Callable, Sequence
 
@@ -67,8 +67,8 @@ def train(rung: Rung, classifier: nn.Module, features: torch.Tensor, targets: to
     """
     torch.manual_seed(seed)
     classes = targets.shape[1] - 1
-    link, edge = codecs.build(rung.start, classifier, features.shape[1], classes, bandwidth, snr_db,
-                              rung.snr_range, targets if rung.neighbours else None)
+    link, edge = codecs.build(rung.start, classifier, tuple(features.shape[1:]), classes, bandwidth, snr_db,
+                              rung.snr_range, targets if rung.neighbours else None, rung.pool)
     if channel is not None:
         link.channel = channel
     model = OnFeatures(link, edge)

@@ -9,7 +9,8 @@ import torch
 from helpers import TINY
 from lib import InputError, study, training, vgg, weights
 from lib.batch import places
-from lib.ladder import __main__ as command, nets, records
+from lib.evidence import manifest
+from lib.ladder import __main__ as command, nets, one_model, records
 from stored import store
 
 LADDER = """
@@ -111,6 +112,7 @@ def test_a_ladder_of_a_network_that_is_not_here_is_refused(root):
     ("loss: task", "loss: wrong, distil: 0.5", "nothing to distil"),
     ("start: words", "start: words, snr_range: [5.0, 5.0]", "least and the most"),
     ("start: words", "start: logits, snr_range: [0.0, 5.0]", "least and the most"),
+    ("start: words", "start: logits, pool: 4", "are of pooling 5"), ("start: words", "pool: 4", "train_edge"),
     ("bandwidth: 6", "bandwidth: 1", "bandwidth")])
 def test_a_ladder_that_makes_no_sense_is_refused(root, old, new, message):
     assert old in LADDER
@@ -139,6 +141,10 @@ def test_a_net_is_pruned_and_taught_once_and_its_rungs_know_it(tiny, monkeypatch
     assert again["channels"] == whole and sum(half["channels"]) == sum(whole) - round(sum(whole) / 2)
     assert half["device_macs"]["5"] < again["device_macs"]["5"]
     assert {row["symbols"] for row in half["label"]} == {4, 5, 8, 16}
+    told = records.summary(settings).of["half"]
+    assert told["accuracy"] == 100 * half["metrics"]["accuracy"] and told["macs"][5] == half["device_macs"]["5"] / 1e6
+    assert records.summary(settings).label("half", 5, 14.5) == pytest.approx(
+        100 * next(row["accuracy"] for row in half["label"] if (row["symbols"], row["snr_db"]) == (5, 14.5)))
     rung = records.read(settings, "step3")
     assert rung["parameters"]["net"]["of"]["smoothing"] == 0.1
     assert half["device_macs"]["5"] < rung["metrics"]["device_macs"] < again["device_macs"]["5"]
@@ -179,3 +185,74 @@ def test_a_net_that_is_broken_off_ends_with_the_same_weights(tiny, monkeypatch):
     assert command.main(["tiny", "half"]) == 0
     resumed = weights.load(nets._folder(settings, "half"))
     assert all(torch.equal(value, resumed[name]) for name, value in unbroken.items())
+
+
+ONE_MODEL = """
+  one_model: {about: one, expect: equal, net: NET, views: [plain], bandwidths: [2, 4], snr_range: [0.0, 10.0],
+              snrs_db: [0.0, 10.0], fixed_db: 10.0, schedule: {epochs: 1, lr: 0.001, images_per_epoch: 200}}
+  views"""
+
+
+def test_one_model_is_compared_with_one_for_each_point(tiny):
+    file = tiny / "params" / "tiny.yaml"
+    whole = file.read_text()
+    file.write_text(whole.replace("\n  views", ONE_MODEL.replace("NET", "null")))
+    settings = study.load("tiny")
+    assert one_model.compared(settings).empty
+    assert command.main(["tiny", "one_model"]) == 0
+    rows = records.read(settings, "one_model")["points"]
+    # One tried at four points; four at their own, of which the two of 10 dB at 0 dB too.
+    assert len(rows) == 4 + 4 + 2
+    table = one_model.compared(settings)
+    assert len(table) == 4 and not table.isna().any().any()
+    at_fixed = table[table.snr_db == 10.0]
+    assert at_fixed.own.tolist() == at_fixed.fixed.tolist()
+
+
+@pytest.mark.parametrize("old, new, message", [
+    ("NET", "other", "no net 'other'"), ("fixed_db: 10.0", "fixed_db: 5.0", "must be one of snrs_db"),
+    ("[0.0, 10.0],\n", "[10.0, 0.0],\n", "the least SNR"), ("[2, 4]", "[4, 4]", "twice"),
+    ("[2, 4]", "[1, 4]", "bandwidths"), ("views: [plain]", "views: [soft]", "no view 'soft'")])
+def test_one_model_that_makes_no_sense_is_refused(root, old, new, message):
+    assert old in ONE_MODEL
+    text = ONE_MODEL.replace(old, new).replace("NET", "null")
+    (root / "params" / "tiny.yaml").write_text(TINY + LADDER.replace("\n  views", text))
+    with pytest.raises(InputError, match=message):
+        study.load("tiny")
+
+
+@pytest.mark.parametrize("old, new, message", [
+    ("of: again", "of: none", "no net 'none' before it"), ("    half:", "    words:", "a rung has this name"),
+    ("ratio: 0.5", "ratio: 1.0", "ratio")])
+def test_nets_that_make_no_sense_are_refused(root, old, new, message):
+    assert old in NETS
+    (root / "params" / "tiny.yaml").write_text(TINY + LADDER.replace("\n  views", NETS.replace(old, new)))
+    with pytest.raises(InputError, match=message):
+        study.load("tiny")
+
+
+def test_after_pooling_4_the_last_block_is_trained_too(tiny):
+    file = tiny / "params" / "tiny.yaml"
+    file.write_text(file.read_text().replace("start: words", "start: perceptron, pool: 4, train_edge: true"))
+    assert command.main(["tiny", "words"]) == 0
+    climb = command.Climb(study.load("tiny")).on(None, 4)
+    assert climb.test_features.shape[1:] == (32, 2, 2)
+    encoder = 32 * 4 * 256 + 256 * 6
+    assert records.read(study.load("tiny"), "words")["metrics"]["device_macs"] == climb.device_macs + encoder
+
+
+def test_a_record_that_is_altered_or_missing_is_named(tiny):
+    settings = study.load("tiny")
+    records.store(settings, "step3", {"metrics": {"accuracy": 0.25}, "over_snr": {10.0: 0.25}})
+    records.store(settings, "words", {"metrics": {"accuracy": 0.5}})
+    assert manifest.altered(settings, []) == []
+    step3, words = (records.folder(settings) / f"{name}.json" for name in ("step3", "words"))
+    step3.write_text(json.dumps(json.loads(step3.read_text())))  # another layout is the same record
+    assert manifest.altered(settings, []) == []
+    step3.write_text(step3.read_text().replace("0.25", "0.26"))
+    words.rename(words.with_name("other.json"))
+    assert manifest.altered(settings, []) == [
+        "ladder/other.json: not listed", "ladder/step3.json: not what was stored",
+        "ladder/words.json: listed, and not there"]
+    step3.write_text("{")
+    assert "ladder/step3.json: not what was stored" in manifest.altered(settings, [])

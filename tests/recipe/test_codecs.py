@@ -34,7 +34,7 @@ def features():
 
 @pytest.mark.parametrize("snr_range", [[], [-5.0, 20.0]])
 def test_before_training_words_are_the_label_code(classifier, features, snr_range):
-    link, edge = codecs.build("words", classifier, 64, 10, 6, 0.0, snr_range)
+    link, edge = codecs.build("words", classifier, (64, 1, 1), 10, 6, 0.0, snr_range)
     for posterior in (link.encoder.posterior,):
         posterior.sharpness.data.fill_(12.0)  # surer than any doubt
     code = LabelCode(10, 6, 0.0)
@@ -90,7 +90,7 @@ def test_a_model_for_all_snrs_gets_noise_of_the_snr_that_it_is_told_and_in_train
 
 @pytest.mark.parametrize("start", ["features", "perceptron", "logits", "words"])
 def test_every_start_sends_its_symbols_at_unit_power(classifier, features, start):
-    link, edge = codecs.build(start, classifier, 64, 10, 8, 10.0, [])
+    link, edge = codecs.build(start, classifier, (64, 1, 1), 10, 8, 10.0, [])
     sent = link.encode(features)
     assert sent.shape == (300, 8, 1, 1) and torch.allclose(sent.square().mean((1, 2, 3)), torch.ones(300), atol=1e-5)
     assert edge(link(features)).shape == (300, 10)
