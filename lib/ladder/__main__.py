@@ -13,6 +13,7 @@ import copy
 import dataclasses
 import time
 import zlib
+from collections.abc import Sequence
 from functools import cached_property
 
 import torch
@@ -132,33 +133,37 @@ def main(arguments: list[str]) -> int:
     """Compute what is asked (all rungs), in the order of the study; returns the exit code."""
     if not arguments:
         raise InputError("usage: python -m lib.ladder STUDY [RUNG …]")
-    settings = study.load(arguments[0])
+    climb(study.load(arguments[0]), arguments[1:])
+    return 0
+
+
+def climb(settings: study.Study, names: Sequence[str] = ()) -> None:
+    """Compute those of the names (all, where none is given) that are not stored, in the order of the study."""
     ladder = records.ladder(settings)
     known = [*ladder.nets, *ladder.rungs, *ladder.over, *[records.SEPARATION] * bool(ladder.over),
              *[records.ONE] * bool(ladder.one_model)]
-    if unknown := set(arguments[1:]) - set(known):
+    if unknown := set(names) - set(known):
         raise InputError(f"The ladder of {settings.name} has no rung {min(unknown)}.")
-    asked = [name for name in known if name in arguments[1:] or not arguments[1:]]
-    todo = [name for name in asked
-            if records.read(settings, records.NET * (name in ladder.nets) + name) is None]
+    todo = [name for name in known if (name in names or not names)
+            and records.read(settings, records.NET * (name in ladder.nets) + name) is None]
     for spec in (spec for name in todo for spec in over.required(ladder, name)):
         spec.require()
-    if todo:
-        climb = Climb(settings)
-        climb.bounds()
-        for name in todo:
-            if name == records.SEPARATION:
-                over.separation(climb)
-            elif name == records.ONE:
-                one_model.measure(climb.on(ladder.one_model.net))
-            elif name in ladder.over:
-                rung = ladder.rungs[ladder.over[name].rung]
-                over.measure(climb.on(rung.net, rung.pool), name)
-            elif name in ladder.nets:
-                climb.on(name)
-            else:
-                climb.on(ladder.rungs[name].net, ladder.rungs[name].pool).rung(name)
-    return 0
+    if not todo:
+        return
+    shared = Climb(settings)
+    shared.bounds()
+    for name in todo:
+        if name == records.SEPARATION:
+            over.separation(shared)
+        elif name == records.ONE:
+            one_model.measure(shared.on(ladder.one_model.net))
+        elif name in ladder.over:
+            rung = ladder.rungs[ladder.over[name].rung]
+            over.measure(shared.on(rung.net, rung.pool), name)
+        elif name in ladder.nets:
+            shared.on(name)
+        else:
+            shared.on(ladder.rungs[name].net, ladder.rungs[name].pool).rung(name)
 
 
 if __name__ == "__main__":
