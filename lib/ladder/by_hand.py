@@ -1,5 +1,7 @@
 """A ladder climbed by hand, in a notebook: at its own point from what is stored, at another one anew."""
 
+from collections.abc import Sequence
+
 from lib import InputError
 from lib.execution.by_hand import SMALL
 from lib.ladder import records
@@ -22,9 +24,9 @@ def at(settings: Study, bandwidth: int, snr_db: float) -> Study:
                                        "pretrain_from": settings.pretrain_from or settings.name})
 
 
-def provide(settings: Study) -> None:
-    """Compute the rungs that are not stored yet, as `python -m lib.ladder` does; of a large study, say which."""
-    missing = [name for name in records.ladder(settings).rungs if records.read(settings, name) is None]
+def provide(settings: Study, names: Sequence[str] = ()) -> None:
+    """Compute these (all rungs) where they are not stored, as the command does; of a large study, say which."""
+    missing = [name for name in names or records.ladder(settings).rungs if records.read(settings, name) is None]
     if missing and settings.data.counts[1] > SMALL:
         print(f"Not computed yet: {', '.join(missing)} (python -m lib.ladder {settings.source} NAME).")
     elif missing:

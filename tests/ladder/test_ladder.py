@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import sys
 
+import matplotlib.pyplot as plt
 import pytest
 import torch
 
@@ -10,8 +12,10 @@ from helpers import TINY
 from lib import InputError, study, training, vgg, weights
 from lib.batch import places
 from lib.evidence import manifest
-from lib.ladder import __main__ as command, nets, one_model, records
+from lib.ladder import __main__ as command, by_hand, nets, one_model, records
 from stored import store
+
+NOTEBOOKS = study.ROOT / "notebooks"
 
 LADDER = """
 ladder:
@@ -256,3 +260,72 @@ def test_a_record_that_is_altered_or_missing_is_named(tiny):
         "ladder/words.json: listed, and not there"]
     step3.write_text("{")
     assert "ladder/step3.json: not what was stored" in manifest.altered(settings, [])
+
+
+# By hand
+
+LESSON = """
+  rungs:
+""" + "".join(f"""
+    {name}: {{about: {name}, expect: 10 %, views: [plain], {options},
+              schedule: {{epochs: 1, lr: 0.01, images_per_epoch: 100}}}}
+""" for name, options in {
+    "step3": "loss: features", "adam": "loss: task", "perceptron": "loss: task, start: perceptron",
+    "logits": "loss: task, start: logits", "label": "loss: wrong, start: words", "words": "loss: wrong, start: words",
+    "words_0db": "loss: wrong, start: words, snr_db: 0.0",
+    "any_snr": "loss: wrong, start: words, snr_range: [0.0, 10.0]"}.items())
+
+
+def test_at_another_point_a_ladder_lies_where_nothing_is_shipped(tiny):
+    settings = study.load("tiny")
+    assert by_hand.at(settings, 4, 10) is settings
+    moved = by_hand.at(settings, 5, 0.0)
+    assert records.folder(moved) == tiny / "outputs" / "interactive" / "tiny" / "ladder"
+    assert (moved.ladder.bandwidth, moved.ladder.snr_db) == (5, 0) and moved.ladder.rungs == settings.ladder.rungs
+    assert places.find(moved, "pretrain/s0") == places.find(settings, "pretrain/s0")
+    with pytest.raises(InputError, match="at least 2 symbols, not 1"):
+        by_hand.at(settings, 1, 10.0)
+
+
+def test_by_hand_only_the_rungs_of_a_small_study_are_computed(tiny, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(by_hand, "climb", lambda settings, names: asked.append((settings.name, names)))
+    records.store(study.load("tiny"), "step3", {})
+    by_hand.provide(study.load("tiny"))
+    assert asked == [("tiny", ["words"])]
+    by_hand.provide(study.load("channels"))
+    said = capsys.readouterr().out
+    assert len(asked) == 1 and "Not computed yet: recipe (python -m lib.ladder channels NAME)" in said
+
+
+def test_the_lesson_climbs_a_small_ladder_at_another_point(tiny, monkeypatch):
+    file = tiny / "params" / "tiny.yaml"
+    file.write_text(TINY + LADDER.partition("  rungs")[0] + LESSON)
+    book = json.loads((NOTEBOOKS / "43_best.ipynb").read_text())
+    monkeypatch.chdir(NOTEBOOKS)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    plt.switch_backend("Agg")
+    namespace = {}
+    for cell in book["cells"]:
+        if cell["cell_type"] == "code":
+            exec("".join(cell["source"]), namespace)
+            if "parameters" in cell["metadata"].get("tags", []):
+                namespace.update(study="tiny", bandwidth=6)
+    folder = tiny / "outputs" / "interactive" / "tiny" / "ladder"
+    assert {file.stem for file in folder.glob("*.json")} == {*namespace["settings"].ladder.rungs, "clean"}
+    assert not (tiny / "outputs" / "tiny" / "ladder").exists()
+    # All but the one of another SNR have a bar, as high as their record says.
+    [axis] = [axis for axis in plt.figure(plt.get_fignums()[0]).axes if axis.patches]
+    expected = [100 * json.loads((folder / f"{name}.json").read_text())["metrics"]["accuracy"]
+                for name in namespace["settings"].ladder.rungs if name != "words_0db"]
+    assert [bar.get_width() for bar in axis.patches] == expected
+    plt.close("all")
+
+
+def test_quicks_ladder_is_shipped_whole():
+    settings = study.load("quick")
+    names = [*settings.ladder.rungs, *(records.NET + name for name in settings.ladder.nets), "one_model", "clean"]
+    assert [name for name in names if records.read(settings, name) is None] == []
+    of = records.summary(settings).of
+    assert of["step3"]["accuracy"] + 10 < of["adam"]["accuracy"] < of["half"]["accuracy"] + 5
+    assert abs(of["label"]["accuracy"] - records.summary(settings).clean) < 1
