@@ -91,11 +91,11 @@ def _panel(axis, rows, net, bandwidth):
     axis.bar_label(drawn, fmt="%.1f", fontsize=6.5, label_type="center", color="white")
     middle, half = (rows.least + rows.most) / 2, (rows.most - rows.least) / 2
     axis.errorbar(middle, places, xerr=half, fmt="|", color="black", ms=7, mew=1.2, capsize=2, label="expected")
-    axis.axvline(rows.alone.iloc[0], color="black", ls="--", lw=1, label="the network without a channel")
-    codes = rows[rows.symbols == bandwidth]["label code"].dropna()
-    if len(codes):
+    for value in rows.alone.dropna()[:1]:
+        axis.axvline(value, color="black", ls="--", lw=1, label="the network without a channel")
+    for value in rows[rows.symbols == bandwidth]["label code"].dropna()[:1]:
         # Broad and pale, since it is often as good as the network itself.
-        axis.axvline(codes.iloc[0], color=COLOR, lw=4, alpha=0.3, zorder=0, label="its label code")
+        axis.axvline(value, color=COLOR, lw=4, alpha=0.3, zorder=0, label="its label code")
     axis.set_yticks(places, labels, fontsize=7)
     axis.set(ylabel=net, ylim=(len(rows) - 0.4, -0.6))  # the first rung is the uppermost
     axis.grid(False, axis="y")
