@@ -9,6 +9,7 @@ from lib.channels.build import build
 from lib.channels.constellation import Constellation, Modulated
 from lib.channels.fading import Fading
 from lib.channels.losses import Erasure, PeakLimited
+from lib.channels.tdl import TDL
 
-__all__ = ["AWGN", "Constellation", "Erasure", "Fading", "Modulated", "PeakLimited", "build", "capacity",
+__all__ = ["AWGN", "TDL", "Constellation", "Erasure", "Fading", "Modulated", "PeakLimited", "build", "capacity",
            "normalize_power"]

@@ -11,6 +11,10 @@ from lib.batch.points import PICTURES, RUN_PARAMETERS, SCHEMES, VARIANTS
 from lib.batch.runs import FIGURES, NOTEBOOKS, Point, Run, name, resolved
 from lib.schedule import Schedule
 
+# Other schemes that ask for no more than pictures, a classifier, or features; the features of SIGNED have both signs.
+ANY_NETWORK = (*PICTURES, "label", "separation")
+SIGNED = ("mobilenet_v2",)
+
 
 def first_error(error: ValidationError) -> str:
     """What pydantic found first: where, what, and what was given there."""
@@ -55,7 +59,7 @@ def check_point(settings: Study, parameters: Mapping[str, Any]) -> None:
     if point["variant"] == "longer_step4" and not any(item.longer_step4 for item in settings.ablations):
         raise InputError(f"The study {settings.name} has no schedule for the variant longer_step4.")
     # As pruning itself would refuse it, but hours later.
-    network, place = settings.network, geometry.described(settings.network.name).place
+    network, place = settings.network, settings.split_after
     if ratio is not None:
         filters = geometry.widths(network.width, network.name, pool)
         least = sum(min(count, geometry.FLOOR) for count in filters)
@@ -69,6 +73,9 @@ def check_point(settings: Study, parameters: Mapping[str, Any]) -> None:
             _check_last_batch(settings, {"autoencoder": settings.autoencoder, "end_to_end": settings.end_to_end},
                               "the link", pool)
     _check_scheme(settings, point["scheme"])
+    last = geometry.described(network.name).splits[-1]
+    if point["scheme"] == "label" and pool != last:
+        raise InputError(f"The label code is sent from behind the whole network, {place} {last}, not {pool}.")
     settings.channel.check(point["bandwidth"], point["scheme"])
     # Of the unpruned network: other schemes start from that.
     if pool is not None:
@@ -94,12 +101,14 @@ def _check_bottlenet_plus(pool: int, channels: int, bandwidth: int) -> None:
 
 
 def _check_scheme(settings: Study, scheme: str | None) -> None:
-    """Those that send features, or a class, are made for the paper's network and its maps."""
-    usual = settings.network.name == "vgg16_bn" and settings.data.side == 32
-    if scheme not in (None, *PICTURES) and not usual:
-        raise InputError(f"The scheme {scheme!r} is for vgg16_bn and images of 32 × 32 pixels, not for "
-                         f"{settings.network.name} and {settings.data.side} × {settings.data.side}: of the other "
-                         f"schemes, {', '.join(PICTURES)} are left.")
+    """Those that train a link of their own, or prune in their own way, are made for the paper's network and maps."""
+    network, side = settings.network.name, settings.data.side
+    left = [name for name in ANY_NETWORK if name != "separation" or network not in SIGNED]
+    if scheme not in (None, *left) and (network, side) != ("vgg16_bn", 32):
+        why = ("quantises features that are not negative, and" if scheme == "separation" else
+               "is for vgg16_bn and images of 32 × 32 pixels, and")
+        raise InputError(f"The scheme {scheme!r} {why} cannot stand beside {network} and {side} × {side}: of the other "
+                         f"schemes, {', '.join(left)} are left.")
 
 
 def train_images(settings: Study) -> int:
@@ -126,9 +135,8 @@ def check_prune(settings: Study, listed: Mapping[str, Run], run: Run) -> None:
     # The pretrained network, at the head of the chain, has no ratio.
     before = listed[run.upstream[0]].parameters.get("ratio", 0)
     if geometry.filters_to_remove(total, ratio) == geometry.filters_to_remove(total, before):
-        place = geometry.described(network.name).place
-        raise InputError(f"A pruning ratio of {ratio:g} up to {place} {pool} removes as many of the {total} filters as "
-                         f"{before:g}.")
+        raise InputError(f"A pruning ratio of {ratio:g} up to {settings.split_after} {pool} removes as many of the "
+                         f"{total} filters as {before:g}.")
 
 
 def check_pretraining(settings: Study, other: Study) -> None:

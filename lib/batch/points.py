@@ -73,9 +73,8 @@ class Baseline(Strict):
             raise InputError(f"The level of {self.scheme!r} is 1 to {LEVELS[self.scheme][1]}, not {self.level}.")
         if self.scheme == "deepjscc" and (self.bandwidth or 0) % 64:
             raise InputError(f"DeepJSCC sends a positive multiple of 64 symbols, not {self.bandwidth}.")
-        if self.scheme == "label" and (self.pool != 5 or (self.bandwidth or 0) < 2):
-            raise InputError("The label code is sent from behind the whole network, pool 5, in 2 symbols or more, "
-                             f"not pool {self.pool} and {self.bandwidth}.")
+        if self.scheme == "label" and (self.bandwidth or 0) < 2:
+            raise InputError(f"The label code is sent in 2 symbols or more, not {self.bandwidth}.")
         return self
 
 

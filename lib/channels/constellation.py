@@ -23,14 +23,18 @@ def square_qam(order: int) -> torch.Tensor:
 class Constellation(nn.Module):
     """Each complex symbol becomes the nearest of `order` points, fixed (square QAM) or, `learned`, starting there.
 
-    Forward it is that point; the gradient is that of the mean of all points under weights softmax(−sharpness·d²), d
-    the distances (soft to hard, straight through; Tung et al., DeepJSCC-Q, 2022). Points are used unequally, and the
-    constraint is on what is sent: all are scaled by one factor, so that the mean power over images is 1, not that of
-    each. In evaluation the factor is the running one of training. [N, B] or [N, C, H, W] to the same shape.
+    Forward it is that point. `gradient` says what stands in the place of rounding's: `soft`, that of the mean of all
+    points under weights softmax(−sharpness·d²), d the distances (soft to hard, straight through; Tung et al.,
+    DeepJSCC-Q, 2022); `identity`, 1 (Bengio et al., 2013); `noise`, none, since in training symbols get uniform noise
+    as wide as a cell and are not rounded (Ballé et al., 2017). Points are used unequally, and the constraint is on what
+    is sent: all are scaled by one factor, so that the mean power over images is 1, not that of each. In evaluation the
+    factor is the running one of training. [N, B] or [N, C, H, W] to the same shape.
     """
 
-    def __init__(self, order: int, learned: bool = False, sharpness: float = 5.0):
+    def __init__(self, order: int, learned: bool = False, sharpness: float = 5.0, gradient: str = "soft"):
         super().__init__()
+        self.gradient = gradient
+        self.cell = 2 / (math.isqrt(order) - 1) * square_qam(order).max().item()  # of the square points, a side
         self.points = nn.Parameter(square_qam(order), requires_grad=learned)
         self.sharpness = sharpness
         self.register_buffer("power", torch.ones(()))
@@ -38,10 +42,16 @@ class Constellation(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         symbols = torch.view_as_real(complex_uses(x))
         squares = (symbols[:, :, None] - self.points).square().sum(3)  # [N, B / 2, order]
-        soft = (-self.sharpness * squares).softmax(2) @ self.points
         hard = self.points[squares.argmin(2)]
-        # Forward the second term is zero, backward it is all.
-        chosen = hard.detach() + soft - soft.detach()
+        if self.gradient == "noise" and self.training:
+            edge = self.points.max().item()
+            chosen = symbols.clamp(-edge, edge) + self.cell * (torch.rand_like(symbols) - 0.5)
+        else:
+            passed = symbols
+            if self.gradient == "soft":
+                passed = (-self.sharpness * squares).softmax(2) @ self.points
+            # Forward the second term is zero, backward it is all.
+            chosen = hard.detach() + passed - passed.detach()
         power = self.power
         if self.training:
             power = hard.detach().square().mean()

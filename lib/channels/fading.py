@@ -43,6 +43,10 @@ class Fading(nn.Module):
         # The direct path's phase is the reference, of a receiver that does not know the gain too.
         return math.sqrt(direct) + math.sqrt(1 - direct) * scattered
 
+    def estimate(self, gain: torch.Tensor) -> torch.Tensor:
+        """What a receiver that knows h takes for it."""
+        return gain
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         sent, sigma = complex_uses(x), 10 ** (-self.snr_db / 20)
         # Noise first, so that with a seed it is the noise that AWGN draws.
@@ -50,6 +54,7 @@ class Fading(nn.Module):
         gain = self.gains(*sent.shape, x.device)
         received = gain * sent + noise
         if self.receiver_knows:
+            known = self.estimate(gain)
             # Written as one factor: at h = 0 it is 0 for mmse, where dividing twice would be 0 / 0.
-            received = received * gain.conj() / (gain.abs().square() + (sigma**2 if self.mmse else 0))
+            received = received * known.conj() / (known.abs().square() + (sigma**2 if self.mmse else 0))
         return real_symbols(received, x.shape)

@@ -141,6 +141,8 @@ def main(arguments: list[str]) -> int:
     asked = [name for name in known if name in arguments[1:] or not arguments[1:]]
     todo = [name for name in asked
             if records.read(settings, records.NET * (name in ladder.nets) + name) is None]
+    for spec in (spec for name in todo for spec in over.required(ladder, name)):
+        spec.require()
     if todo:
         climb = Climb(settings)
         climb.bounds()

@@ -14,11 +14,12 @@ from lib import channel, evaluation
 from lib.channels.parameters import Channel
 from lib.ladder import records
 from lib.recipe import training
-from lib.recipe.parameters import Over
+from lib.recipe.parameters import Ladder, Over
 from lib.schemes import features as coding
 from lib.study import Study
 
 LEARNING, TRIED = 2000, 500  # training images for the codes, and those of them that choose one
+FRAMES = 20_000  # of which a tapped delay line's outage is counted
 DESIGNS_DB = sorted([*(2.5 * step for step in range(-4, 11)), 14.5])  # SNRs whose capacity a code is made for
 
 
@@ -27,7 +28,15 @@ def send_over(entry: Over, spec: Channel, snr_db: float) -> torch.nn.Module:
     module = channel.build(spec, snr_db)
     if entry.symbols is None:
         return module
-    return channel.Modulated(channel.Constellation(entry.symbols.order, entry.symbols.learned), module)
+    return channel.Modulated(channel.Constellation(entry.symbols.order, entry.symbols.learned,
+                                                   gradient=entry.symbols.gradient), module)
+
+
+def required(ladder: Ladder, name: str) -> list[Channel]:
+    """The channels that an entry sends over; none of what is no entry."""
+    if name not in ladder.over:
+        return []
+    return [ladder.over[other].channel for other in (name, *ladder.over[name].also_over)]
 
 
 def measure(climb: Any, name: str) -> None:
@@ -46,7 +55,21 @@ def measure(climb: Any, name: str) -> None:
             rows += [{"train_snr_db": snr_db, "seed": seed, **row} for row in _tried(climb, entry, name, model, snr_db)]
             print(f"{name}, {snr_db:g} dB, seed {seed}: {100 * rows[-1]['accuracy']:.2f} %", flush=True)
     records.store(climb.settings, name, {"metrics": {"seconds": time.monotonic() - began}, "points": rows,
-                                         **records.made_here()})
+                                         **_rates(entry, climb.ladder, bandwidth), **records.made_here()})
+
+
+def _rates(entry, ladder, bandwidth):
+    """Of a tapped delay line, the 201 half-percent quantiles of an image's capacity in bits per real symbol, by SNR.
+
+    Stored, so that separation's outage can be said without Sionna.
+    """
+    if entry.channel.name != "tdl":
+        return {}
+    torch.manual_seed(0)
+    powers = channel.build(entry.channel, 0.0).gains(FRAMES, bandwidth // 2, torch.device("cpu")).abs().square()
+    shares = torch.linspace(0, 1, 201)
+    return {"rates": {f"{snr_db:g}": torch.quantile(torch.log2(1 + powers * 10 ** (snr_db / 10)).mean(1) / 2,
+                                                    shares).tolist() for snr_db in entry.snrs_db or ladder.snrs_db}}
 
 
 def _tried(climb, entry, name, model, snr_db):

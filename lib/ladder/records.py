@@ -53,13 +53,15 @@ def parameters(settings: Study, name: str, defaults: bool = True) -> dict[str, A
     if name in (over := ladder(settings).over):
         entry = over[name]
         values = entry.model_dump(mode="json", exclude={"about", "expect"}, exclude_defaults=not defaults)
-        tried = {other: over[other].channel.model_dump(mode="json") for other in entry.also_over}
+        tried = {other: over[other].channel.model_dump(mode="json", exclude_defaults=not defaults)
+                 for other in entry.also_over}
         return {**parameters(settings, entry.rung, defaults), **values, "also_over": tried,
                 "snrs_db": entry.snrs_db or ladder(settings).snrs_db, "evaluated": settings.evaluation.snr_db,
                 "draws": settings.evaluation.draws}
     rung = ladder(settings).one_model if name == ONE else ladder(settings).rungs[name]
     values = rung.model_dump(mode="json", exclude={"about", "expect"}, exclude_defaults=not defaults)
-    views = {view: ladder(settings).views[view].model_dump(mode="json") for view in rung.views}
+    views = {view: ladder(settings).views[view].model_dump(mode="json", exclude_defaults=not defaults)
+             for view in rung.views}
     of_net = {} if rung.net is None else {"net": _net(settings, rung.net)}
     if name == ONE:
         return {**whole, **values, "views": views, **of_net, "draws": settings.evaluation.draws}
@@ -103,9 +105,16 @@ def read(settings: Study, name: str) -> dict[str, Any] | None:
     if not file.exists():
         return None
     content = json.loads(file.read_text())
-    stored, today = content["parameters"], parameters(settings, name)
-    same = all(today.get(key) == value for key, value in stored.items())
-    return content if same and parameters(settings, name, defaults=False).keys() <= stored.keys() else None
+    stored = content["parameters"]
+    fits = _holds(parameters(settings, name), stored) and _holds(stored, parameters(settings, name, defaults=False))
+    return content if fits else None
+
+
+def _holds(whole: Any, part: Any) -> bool:
+    """Whether all of `part` stands in `whole`, section by section."""
+    if isinstance(part, dict) and isinstance(whole, dict):
+        return all(key in whole and _holds(whole[key], value) for key, value in part.items())
+    return whole == part
 
 
 @dataclass

@@ -16,6 +16,7 @@ import torch
 
 from lib import InputError, evaluation, study
 from lib.batch import places
+from lib.channels.optional import optional
 from lib.execution import processes
 from lib.ladder import over, records
 from lib.ladder.__main__ import Climb
@@ -121,7 +122,7 @@ def main(arguments: list[str]) -> int:
     todo = [name for name, form in {**FORMATS, **LONG}.items() if found.get(name, {}).get("format") != vars(form)]
     if todo:
         for name in ("constriction", "sionna.phy.mapping"):
-            entropy.optional(name)
+            optional(name)
         climb = Climb(settings)
         for name in todo:
             found[name] = measure(climb, name)

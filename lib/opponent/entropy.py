@@ -3,25 +3,15 @@
 An optional extra: `constriction` is imported when it is used (requirements-channels.txt).
 """
 
-import importlib
 import math
 
 import numpy as np
 import torch
 
-from lib import InputError
+from lib.channels.optional import optional
 from lib.schemes.features import FeatureCode, code_bits
 
 WORD = 32  # bits of the coder's words
-
-
-def optional(name: str) -> object:
-    """An optional package; InputError where it is missing."""
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise InputError(f"{error.name or name} is not installed: requirements-channels.txt names what the digital "
-                         "opponent needs.") from error
 
 
 def levels_of(code: FeatureCode, features: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from lib.channel import capacity
-from lib.opponent.entropy import optional
+from lib.channels.optional import optional
 
 BATCH = 1000
 

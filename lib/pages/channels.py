@@ -58,9 +58,10 @@ class Tables:
                     here = matched[(matched.entry == trained) & (matched.over == name) & (matched.snr_db == snr_db)]
                     row[column] = 100 * here.accuracy.mean() if len(here) else None
                 row |= {"separation": None, "its outage": None}
-                if codes is not None:
+                rates = (records.read(self.settings, name) or {}).get("rates", {}).get(f"{snr_db:g}", ())
+                if codes is not None and (entry.channel.name != "tdl" or rates):
                     share, lost = separation.accuracy(codes, entry.channel, snr_db, self.ladder.bandwidth,
-                                                      1 / self.settings.classes)
+                                                      1 / self.settings.classes, rates)
                     row |= {"separation": 100 * share, "its outage": 100 * lost}
                 found.append(row)
         table = pd.DataFrame(found)

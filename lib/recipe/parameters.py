@@ -93,6 +93,13 @@ class Symbols(Strict):
 
     order: Literal[16, 64]
     learned: bool = False
+    gradient: Literal["soft", "identity", "noise"] = "soft"  # in the place of rounding's (lib.channels.constellation)
+
+    @model_validator(mode="after")
+    def only_soft_gradients_move_points(self) -> Self:
+        if self.learned and self.gradient != "soft":
+            raise InputError(f"Learned points have a soft gradient, not {self.gradient!r}.")
+        return self
 
 
 class Over(Strict):

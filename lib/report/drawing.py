@@ -90,7 +90,8 @@ def trade_off(rows: pd.DataFrame, settings: Study, place: dict[str, int]) -> lis
     for scheme, models in rows.sort_values("device_macs").groupby("scheme"):
         points = [POINT | {"x": x(model.device_macs), "y": y(model.symbols), "hollow": not model.selected,
                            "joined": model.selected, "dot": model.holds, "faint": model.loss > 0.1 or scheme == LABEL,
-                           "snr": settings.figure3.snr_db, "runs": [place[model.run]], "text": _model(model)}
+                           "snr": settings.figure3.snr_db, "runs": [place[model.run]],
+                           "text": _model(model, settings.split_after)}
                   for model in models.itertuples()]
         # A scheme that has been tried and has nothing within stays in the legend.
         curves.append({"label": scheme + ("" if models.selected.any() else " (none within)"), "points": points,
@@ -111,14 +112,11 @@ def _bent(macs):
     return macs / BEND if macs < BEND else 1 + math.log10(macs / BEND)
 
 
-def _model(model):
+def _model(model, split):
     """A model of Figure 3 in words."""
-    # Pictures have no pooling, and only pruned networks have a ratio.
-    parts = []
-    if not math.isnan(model.pool):
-        parts.append(f"pool {model.pool:.0f}")
-    if not math.isnan(model.ratio):
-        parts.append(f"ratio {model.ratio:g}")
+    # Pictures have no split, and only pruned networks have a ratio.
+    parts = [] if math.isnan(model.pool) else [f"{split} {model.pool:.0f}"]
+    parts += [] if math.isnan(model.ratio) else [f"ratio {model.ratio:g}"]
     parts += [f"{model.symbols:,.0f} symbols", f"{model.device_macs / 1e6:,.1f}·10⁶ operations",
               f"{100 * model.accuracy_reporting:.1f} %, {100 * model.loss:.1f} points below the baseline, on the half "
               "that selects nothing"]

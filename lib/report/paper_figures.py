@@ -19,13 +19,14 @@ def figure4(table: pd.DataFrame, settings: Study, panel: str) -> None:
         style.nothing_to_draw(settings, name, f"The study {settings.name} has no Figure 4{panel}")
         return
     point = settings.figure4.panels[panel]
-    _over_snr(table, settings, name, f"Figure 4{panel}: B = {point.bandwidth}, after pooling {point.pool}")
+    title = f"Figure 4{panel}: B = {point.bandwidth}, after {settings.split_after} {point.pool}"
+    _over_snr(table, settings, name, title)
 
 
 def figure5(table: pd.DataFrame, settings: Study) -> None:
     """Figure 5: accuracy over SNR by bandwidth."""
-    point = settings.figure5
-    _over_snr(table, settings, "figure5", f"Figure 5: after pooling {point.pool}, pruning ratio {point.ratio:g}")
+    title = f"Figure 5: after {settings.split_after} {settings.figure5.pool}, pruning ratio {settings.figure5.ratio:g}"
+    _over_snr(table, settings, "figure5", title)
 
 
 def _over_snr(table: pd.DataFrame, settings: Study, name: str, title: str) -> None:
@@ -118,7 +119,7 @@ def figure3(models: pd.DataFrame, settings: Study) -> None:
     both = models[models.holds]
     axis.plot(both.device_macs, both.symbols, marker=".", color="k", ls="", ms=3.5, zorder=3,
               label="within on the other half too")
-    if settings.network.width == 1:  # of a narrower network the paper says nothing
+    if (settings.network.name, settings.network.width) == ("vgg16_bn", 1):  # of others the paper says nothing
         _draw_paper(axis, models)
     # PNG, JPEG and WebP need no operation on the device, which a logarithm cannot show.
     axis.set_xscale("symlog", linthresh=1e5)
@@ -128,7 +129,8 @@ def figure3(models: pd.DataFrame, settings: Study) -> None:
     axis.margins(x=0.12)  # room for the labels of the rightmost points
     chosen = models_by_macs[models_by_macs.selected & models_by_macs.pool.notna()
                             & (models_by_macs.scheme != opponent.LABEL)]
-    _label(axis, chosen.sort_values("scheme", key=lambda names: names.map(style.SCHEMES.index), kind="stable"))
+    _label(axis, chosen.sort_values("scheme", key=lambda names: names.map(style.SCHEMES.index), kind="stable"),
+           settings.split_after.removesuffix("ing"))
     axis.legend(loc="center left", bbox_to_anchor=(1.06, 0.5), title_fontsize=7.5, alignment="left",
                 title="filled: selected; hollow: not selected;\nfaint: more than 10 points below")
     style.save(figure, settings, "figure3", models)
@@ -179,13 +181,13 @@ def _title(models: pd.DataFrame, settings: Study) -> str:
     return "\n".join(lines)
 
 
-def _label(axis: Axes, models: pd.DataFrame) -> None:
+def _label(axis: Axes, models: pd.DataFrame, split: str) -> None:
     """Split and ratio beside each model, where they cover no earlier label if there is such a place."""
     # By hand, since matplotlib keeps no label off another.
     taken = []
     for model in models.itertuples():
         pruned = "" if pd.isna(model.ratio) else f", ratio {model.ratio:g}"
-        label = axis.annotate(f"pool {model.pool:.0f}{pruned}", (model.device_macs, model.symbols), xytext=(0, 0),
+        label = axis.annotate(f"{split} {model.pool:.0f}{pruned}", (model.device_macs, model.symbols), xytext=(0, 0),
                               textcoords="offset points", fontsize=7, zorder=1,
                               bbox={"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 0.5})
         # Right above, left above, right below, left below; where all are taken, the last.

@@ -65,7 +65,7 @@ def ablation_table(table: pd.DataFrame, settings: Study) -> pd.DataFrame:
     """
     table, chosen = table[table.seed == settings.seeds[0]], []
     for item in settings.ablations:
-        label = f"pooling {item.pool}, ratio {item.ratio:g}, B = {item.bandwidth:,}, {item.snr_db:g} dB"
+        label = f"{settings.split_after} {item.pool}, ratio {item.ratio:g}, B = {item.bandwidth:,}, {item.snr_db:g} dB"
         # Beside the scheme that they are variants of, trained and evaluated at the same point.
         for variant in ("proposed", *item.variants):
             rows = results.end_to_end(table, variant, pool=item.pool, ratio=item.ratio, bandwidth=item.bandwidth,

@@ -92,6 +92,12 @@ def test_a_notebook_opened_by_hand_finds_its_run_by_the_same_name(tmp_path):
     assert item.name == "end_to_end/pool2-r0.50-b512-snr14.5-s0-erasure0.2" and item.upstream[0] in listed
 
 
+def test_the_example_is_a_study_over_fading():
+    settings = study.load(study.ROOT / "params" / "examples" / "fading.yaml")
+    assert settings.channel.label == "rayleigh-mmse"
+    assert all(run.name.endswith("-rayleigh-mmse") for run in study.runs(settings) if run.step == "end_to_end")
+
+
 def test_what_trains_is_the_evaluated_channel_unless_another_is_named():
     assert StudyChannel(**ERASURE).training.name == "erasure"
     assert StudyChannel(**ERASURE, trained_on=Channel()).training.name == "awgn"

@@ -7,7 +7,10 @@ from test_ladder import LADDER, tiny  # noqa: F401
 
 from helpers import TINY
 from lib import InputError, study
+from lib.channels import optional
+from lib.channels.parameters import Channel
 from lib.ladder import __main__ as command, over, records
+from lib.opponent import separation
 from lib.pages import channels
 
 OVER = """  snrs_db: [0.0, 10.0]
@@ -97,3 +100,44 @@ def test_the_shipped_records_are_of_todays_parameters_and_whole():
         assert content is not None, name
         assert json.dumps(content["origin"]) and content["device"]
         assert not content["origin"]["uncommitted_changes"]
+
+
+def test_an_option_that_was_added_since_and_is_off_leaves_records_as_they_are(several):
+    assert command.main(["tiny", "erasure", "qam"]) == 0
+    settings = study.load("tiny")
+    for name, section, option in (("erasure", "channel", "pilots"), ("qam", "symbols", "gradient")):
+        file = records.folder(settings) / f"{name}.json"
+        content = json.loads(file.read_text())
+        del content["parameters"][section][option]
+        file.write_text(json.dumps(content))
+        assert records.read(settings, name) == content
+    several.write_text(several.read_text().replace("order: 16, learned: true", "order: 16, gradient: noise"))
+    assert records.read(study.load("tiny"), "qam") is None and records.read(study.load("tiny"), "erasure")
+
+
+def test_what_needs_a_missing_package_is_refused_before_anything_is_computed(several, monkeypatch):
+    def missing(name):
+        raise ModuleNotFoundError(name=name)
+
+    several.write_text(several.read_text().replace("{name: erasure, p: 0.5, packet: 2}", "{name: tdl}"))
+    monkeypatch.setattr(optional.importlib, "import_module", missing)
+    monkeypatch.setattr(command, "Climb", None)
+    for asked in ("erasure", "awgn"):  # the second is tried over it
+        with pytest.raises(InputError, match="^sionna is not installed"):
+            command.main(["tiny", asked])
+    with pytest.raises(TypeError):  # goes on to compute, as it needs nothing
+        command.main(["tiny", "free"])
+
+
+def test_a_tapped_delay_line_stores_what_its_images_carry_and_separation_is_said_by_it(several):
+    pytest.importorskip("sionna", reason="Sionna is not installed (requirements-channels.txt)")
+    several.write_text(several.read_text().replace("{name: erasure, p: 0.5, packet: 2}", "{name: tdl, delay_ns: 0.0}"))
+    assert command.main(["tiny", "erasure", "separation"]) == 0
+    settings = study.load("tiny")
+    rates = records.read(settings, "erasure")["rates"]
+    assert set(rates) == {"0", "10"} and all(values == sorted(values) for values in rates.values())
+    for rate in (0.3, 1.0, 1.7):  # without a delay spread it is Rayleigh block fading
+        known = separation.outage(Channel(name="fading"), 10.0, rate, 6)
+        assert separation.outage(Channel(name="tdl"), 10.0, rate, 6, rates["10"]) == pytest.approx(known, abs=0.015)
+    shown = channels.Tables(settings).compared
+    assert shown[shown.channel == "erasure"].separation.notna().all()

@@ -42,12 +42,24 @@ def test_what_does_not_fit_is_refused(tmp_path, changes, words):
     assert all(word in message for word in words), message
 
 
-def test_schemes_made_for_the_paper_network_are_refused_and_pictures_are_not(tmp_path):
-    baselines = {**study.load("quick").baselines.model_dump(), "runs": [{"scheme": "png"}]}
+def test_schemes_made_for_the_paper_network_are_refused_and_those_that_ask_for_little_are_not(tmp_path):
+    label = {"scheme": "label", "pool": 4, "ratio": 0.0, "bandwidth": 8}
+    separation = {"scheme": "separation", "pool": 2, "ratio": 0.5, "bandwidth": 512}
+    baselines = {**study.load("quick").baselines.model_dump(), "runs": [{"scheme": "png"}, label, separation]}
     settings = study.load(another(tmp_path, baselines=baselines))
-    assert [run.name for run in study.runs(settings) if run.step == "baselines"] == ["baselines/png-snr14.5-s0"]
-    baselines["runs"] = [{"scheme": "jalad", "pool": 4, "level": 4}]
-    assert "png, jpeg, webp" in refusal(another(tmp_path, baselines=baselines))
+    listed = [run for run in study.runs(settings) if run.step == "baselines"]
+    assert [run.parameters["scheme"] for run in listed] == ["png", "label", "separation"]
+    assert listed[2].upstream == ["prune/pool2-r0.50-s0"]
+    for network in ("resnet18", "mobilenet_v2"):
+        baselines["runs"] = [{"scheme": "jalad", "pool": 4, "level": 4}]
+        message = refusal(another(tmp_path, network={"name": network}, baselines=baselines))
+        assert "'jalad' is for vgg16_bn" in message and "png, jpeg, webp, label" in message
+        assert ("separation are left" in message) == (network == "resnet18")
+    baselines["runs"] = [separation]
+    message = refusal(another(tmp_path, network={"name": "mobilenet_v2"}, baselines=baselines))
+    assert "'separation' quantises features that are not negative" in message
+    baselines["runs"] = [{**label, "pool": 3}]
+    assert "behind the whole network, stage 4, not 3" in refusal(another(tmp_path, baselines=baselines))
 
 
 def test_a_batch_of_one_image_at_a_map_of_one_pixel_is_refused(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from lib import InputError
+from lib.channels.optional import optional
 from lib.opponent import entropy, packets
 from lib.opponent.packets import Format, Modem
 from lib.pages import channels
@@ -30,7 +31,7 @@ def test_the_normal_approximation_is_the_inverse_of_the_rate_at_an_error(snr_db,
 
 def test_a_missing_package_is_one_sentence():
     with pytest.raises(InputError, match=r"^no_such_package is not installed: requirements-channels.txt"):
-        entropy.optional("no_such_package")
+        optional("no_such_package")
 
 
 def test_a_crossing_lies_on_the_line_in_the_logarithm():

@@ -187,6 +187,18 @@ def test_labels_of_figure_3_do_not_cover_each_other():
     assert not any(box.count_overlaps(boxes[:number]) for number, box in enumerate(boxes))
 
 
+def test_a_network_of_stages_is_not_said_to_be_split_after_a_pooling(monkeypatch):
+    network = SETTINGS.network.model_copy(update={"name": "resnet18"})
+    staged = SETTINGS.model_copy(update={"network": network})
+    paper_figures.figure3(pd.DataFrame([model("PNG", "0")]), staged)
+    assert [label.get_text() for label in plt.gcf().axes[0].texts] == ["stage 2, ratio 0.5"]
+    titles = []
+    monkeypatch.setattr(paper_figures, "_over_snr", lambda *arguments: titles.append(arguments[-1]))
+    paper_figures.figure5(pd.DataFrame(), staged)
+    paper_figures.figure5(pd.DataFrame(), SETTINGS)
+    assert [title.split(",")[0] for title in titles] == ["Figure 5: after stage 2", "Figure 5: after pooling 2"]
+
+
 def test_a_picture_of_what_is_no_longer_measured_goes(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(study, "ROOT", tmp_path)
     monkeypatch.delenv(places.OUTPUT, raising=False)
