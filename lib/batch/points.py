@@ -2,20 +2,18 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from lib import InputError
+from lib.channels.parameters import SNR, WITHOUT_SIGN
 from lib.schedule import Strict
 
 # Those that every study knows; a study's `readings` add others.
 VARIANTS = ("proposed", "no_step3", "no_gdn", "magnitude", "random", "longer_step4")
-Variant = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Variant = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=100)]
 Pool = Annotated[int, Field(ge=1, le=5)]
-WITHOUT_SIGN = AfterValidator(lambda number: number + 0.0)  # -0.0 is 0.0, and one run
 Ratio = Annotated[float, Field(ge=0, lt=1), WITHOUT_SIGN]
 Bandwidth = Annotated[int, Field(ge=1, le=2**16)]  # symbols; the largest map that is ever split has as many values
-# In dB. Beyond, the noise is 1,000 times as strong or as weak as a symbol: nothing arrives, or nothing is lost.
-SNR = Annotated[float, Field(ge=-60, le=60), WITHOUT_SIGN]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 # The other schemes, and what each needs.
 SCHEMES = {"png": (), "jpeg": ("level",), "webp": ("level",), "bottlenet": ("pool", "level"),

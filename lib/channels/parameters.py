@@ -1,13 +1,16 @@
 """Which channel a study sends its symbols over, as its YAML says it. No torch here, as in lib/geometry.py."""
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from lib import InputError
 from lib.channels.optional import optional
 from lib.schedule import Strict
 
+WITHOUT_SIGN = AfterValidator(lambda number: number + 0.0)  # -0.0 is 0.0, and one run
+# In dB. Beyond, the noise is 1,000 times as strong or as weak as a symbol: nothing arrives, or nothing is lost.
+SNR = Annotated[float, Field(ge=-60, le=60), WITHOUT_SIGN]
 FADING = ("k_db", "receiver_knows", "equaliser")
 LINE = ("profile", "delay_ns", "spacing_khz", "pilots", "equaliser")
 # What each channel takes beside the SNR.

@@ -109,13 +109,16 @@ def figure3_models(table: pd.DataFrame, settings: Study, variant: str = "propose
     models["within"] = models.accuracy_selecting >= least
     models["loss"] = baseline_accuracy(table, "accuracy_reporting_clean") - models.accuracy_reporting
     models["holds"] = models.within & (models.loss <= spec.tolerance)
-    compared = [_on_all_images(rows[rows.run == run], table, settings) for run in models.run]
+    # Looked up once, and in a table without the thousands of other models that there may be.
+    draws, others = dict(iter(rows.groupby("run"))), table[table.step.isin(["pretrain", "baselines"])]
+    compared = [_on_all_images(draws[run], others, settings) for run in models.run]
     columns = ["loss_all", "error", "paired", "denied", "denied_unpaired"]
     models = models.join(pd.DataFrame(compared, columns=columns, index=models.index))
     # Only models within the tolerance can dominate: a cheap one that is too poor is no choice.
     models["selected"] = False
     for _, scheme in models[models.within].groupby("scheme"):
-        models.loc[scheme.index, "selected"] = [not _dominated(row, scheme) for row in scheme.itertuples()]
+        costs = scheme[["symbols", "device_macs"]].to_numpy(float)
+        models.loc[scheme.index, "selected"] = [not _dominated(cost, costs) for cost in costs]
     return models
 
 
@@ -157,9 +160,7 @@ def _stored(rows: pd.DataFrame, column: str):
     return values.iloc[0] if len(values) else None
 
 
-def _dominated(model, others: pd.DataFrame) -> bool:
-    """Whether another has no more symbols and no more operations, and fewer of one of them."""
+def _dominated(cost: np.ndarray, others: np.ndarray) -> bool:
+    """Whether another, a row of [N, 2], has no more symbols and no more operations, and fewer of one of them."""
     # Two models that are equal in both leave each other standing.
-    no_more = (others.symbols <= model.symbols) & (others.device_macs <= model.device_macs)
-    fewer = (others.symbols < model.symbols) | (others.device_macs < model.device_macs)
-    return bool((no_more & fewer).any())
+    return bool(((others <= cost).all(1) & (others < cost).any(1)).any())

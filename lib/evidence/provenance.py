@@ -9,8 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import torch
-
 ROOT = Path(__file__).resolve().parent.parent.parent
 # Those that compute numbers or pixels, and papermill, which executes.
 LIBRARIES = ("torch", "torchvision", "numpy", "papermill")
@@ -33,6 +31,8 @@ def origin() -> dict:
 
 def record(job: Any, trained_seconds: float) -> dict:
     """Who, when, where: enough to tell how a number came about; of a resumed run, all its training counts."""
+    import torch  # here: what only names and counts results needs none of it, and its import takes seconds
+
     ended = datetime.now(UTC)
     return {
         **job.origin, "seed": job.seed, "threads": torch.get_num_threads(),
@@ -79,6 +79,8 @@ def processor() -> str:
 
 def device() -> str:
     """The GPU's name, else the processor's with its number of threads."""
+    import torch
+
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     info = Path("/proc/cpuinfo")

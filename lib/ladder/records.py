@@ -23,6 +23,9 @@ def ladder(settings: Study) -> Ladder:
     """The ladder of a study; InputError where it has none."""
     if settings.ladder is None:
         raise InputError(f"The study {settings.name} has no ladder.")
+    if (settings.network.name, settings.data.side) != ("vgg16_bn", 32):
+        raise InputError("A ladder is of vgg16_bn and images of 32 × 32 pixels, not of "
+                         f"{settings.network.name} and {settings.data.side} × {settings.data.side}.")
     return settings.ladder
 
 

@@ -4,17 +4,21 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from lib import InputError
-from lib.channels.parameters import Channel
-from lib.schedule import Schedule, Strict
+from lib import InputError, geometry
+from lib.channels.parameters import SNR, Channel
+from lib.schedule import MOST, Schedule, Strict
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=100)]  # of a file in outputs/
+Bandwidth = Annotated[int, Field(ge=2, le=2**16)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Temperature = Annotated[float, Field(ge=0.01, le=100)]  # beyond, answers are of one class alone, or of all alike
+TAKEN = {"clean", "one_model", "separation"}  # by what stands beside rungs
 
 
 class View(Strict):
     """Features of training images, once: of the images themselves, or of images changed in some way."""
 
-    every: int = Field(1, ge=1)  # one in so many of the training images
+    every: int = Field(1, ge=1, le=MOST)  # one in so many of the training images
     crops: bool = True  # cropped and flipped as in step 1
     hole: int = Field(0, ge=0, le=32)  # pixels of a black square
     least: float = Field(1.0, gt=0, le=1)  # of an image's area that is enlarged to the whole
@@ -25,8 +29,8 @@ class Pruning(Strict):
 
     pool: int = Field(5, ge=1, le=5)  # of the filters before this pooling layer
     ratio: float = Field(gt=0, lt=1)
-    filters_per_step: int = Field(512, ge=1)
-    score_images: int = Field(5000, ge=1)
+    filters_per_step: int = Field(512, ge=1, le=MOST)
+    score_images: int = Field(5000, ge=1, le=MOST)
     between: Schedule  # of the training after each cut but the last
 
 
@@ -42,7 +46,7 @@ class Net(Strict):
     hole: int = Field(0, ge=0, le=32)  # of training images, beside crops and flips: as in a view
     least: float = Field(1.0, gt=0, le=1)
     distil: float = Field(0.0, ge=0, le=1)  # of the loss, the share that is the teacher's answer
-    temperature: float = Field(2.0, gt=0)
+    temperature: Temperature = 2.0
 
 
 class Rung(Strict):
@@ -58,13 +62,13 @@ class Rung(Strict):
     # given with the probability that the receiver gives it.
     loss: Literal["features", "task", "wrong"] = "features"
     distil: float = Field(0.0, ge=0, le=1)  # of the task's loss, the share that is the unpruned net's answer
-    temperature: float = Field(2.0, gt=0)  # at which it is asked for that
+    temperature: Temperature = 2.0  # at which it is asked for that
     train_edge: bool = False  # the edge half too; `schedule.link_lr` is then the link's own rate
     start: Literal["features", "perceptron", "logits", "words"] = "features"  # what the encoder begins with
     neighbours: bool = False  # words of classes that the network confuses lie side by side
-    bandwidth: int | None = Field(None, ge=2)  # where they differ from the ladder's
-    snr_db: float | None = None
-    snr_range: list[float] = Field([], max_length=2)  # least and most dB of one model for all, which knows the SNR
+    bandwidth: Bandwidth | None = None  # where they differ from the ladder's
+    snr_db: SNR | None = None
+    snr_range: list[SNR] = Field([], max_length=2)  # least and most dB of one model for all, which knows the SNR
 
     @model_validator(mode="after")
     def its_parts_fit(self) -> Self:
@@ -107,8 +111,8 @@ class Over(Strict):
     channel: Channel = Channel()
     symbols: Symbols | None = None
     also_over: list[Name] = []  # entries over whose channels the same models are tried too
-    snrs_db: list[float] = []  # of training, where they are not the ladder's
-    seeds: list[Annotated[int, Field(ge=0)]] = []
+    snrs_db: list[SNR] = []  # of training, where they are not the ladder's
+    seeds: list[Seed] = []
 
 
 class OneModel(Strict):
@@ -118,13 +122,13 @@ class OneModel(Strict):
     expect: str
     net: Name | None = None
     views: list[Name]
-    bandwidths: list[Annotated[int, Field(ge=2)]] = Field(min_length=1)  # a prefix of the symbols is sent
-    snr_range: list[float] = Field(min_length=2, max_length=2)  # least and most dB that it is trained at
-    snrs_db: list[float] = Field(min_length=1)  # where it is tried, and where the others are trained
-    fixed_db: float  # the SNR of those that are tried at all
+    bandwidths: list[Bandwidth] = Field(min_length=1)  # a prefix of the symbols is sent
+    snr_range: list[SNR] = Field(min_length=2, max_length=2)  # least and most dB that it is trained at
+    snrs_db: list[SNR] = Field(min_length=1)  # where it is tried, and where the others are trained
+    fixed_db: SNR  # the SNR of those that are tried at all
     schedule: Schedule  # of every model alike
     distil: float = Field(0.75, ge=0, le=1)
-    temperature: float = Field(2.0, gt=0)
+    temperature: Temperature = 2.0
 
     @model_validator(mode="after")
     def its_points_can_be_had(self) -> Self:
@@ -140,15 +144,15 @@ class OneModel(Strict):
 class Ladder(Strict):
     """The rungs, lowest first, at one point of a network after pooling 5, where a rung says no other."""
 
-    bandwidth: int = Field(ge=2)
-    snr_db: float
-    seed: int = Field(0, ge=0)
-    batch_size: int = Field(1000, ge=1)  # of the evaluation
+    bandwidth: Bandwidth
+    snr_db: SNR
+    seed: Seed = 0
+    batch_size: int = Field(1000, ge=1, le=MOST)  # of the evaluation
     nets: dict[Name, Net] = {}  # beside the pretrained network
     views: dict[Name, View]
     rungs: dict[Name, Rung]
     one_model: OneModel | None = None
-    snrs_db: list[float] = []  # of training, for `over`
+    snrs_db: list[SNR] = []  # of training, for `over`
     over: dict[Name, Over] = {}
     expect: dict[Name, str] = {}  # of what stands beside them
 
@@ -160,10 +164,14 @@ class Ladder(Strict):
                 raise InputError(f"{name}: views: there is no view {missing[0]!r}.")
             if rung.net is not None and rung.net not in self.nets:
                 raise InputError(f"{name}: net: there is no net {rung.net!r}.")
+        for rung in self.rungs.values():  # as the link itself would refuse it, but after its features
+            geometry.symbol_channels(rung.pool, rung.bandwidth or self.bandwidth)
         return self
 
     @model_validator(mode="after")
     def nets_begin_as_nets_before_them(self) -> Self:
+        if taken := TAKEN & {*self.rungs, *self.nets, *self.over}:
+            raise InputError(f"The name {min(taken)!r} is taken by what stands beside the rungs.")
         before = set()
         for name, net in self.nets.items():
             if net.of is not None and net.of not in before:
@@ -184,5 +192,12 @@ class Ladder(Strict):
                 raise InputError(f"over.{name}: also_over: there is no {min(unknown)!r}.")
             if not entry.snrs_db and not self.snrs_db:
                 raise InputError(f"over.{name}: there is no SNR to train at.")
-            entry.channel.check(self.rungs[entry.rung].bandwidth or self.bandwidth)
+            snrs_db, bandwidth = entry.snrs_db or self.snrs_db, self.rungs[entry.rung].bandwidth or self.bandwidth
+            if len(set(snrs_db)) < len(snrs_db) or len(set(entry.seeds)) < len(entry.seeds):
+                raise InputError(f"over.{name}: an SNR or a seed is there twice.")
+            if entry.symbols is not None and bandwidth % 2:
+                raise InputError(f"over.{name}: symbols of a constellation are pairs, so that a bandwidth must be "
+                                 f"even, not {bandwidth}.")
+            for other in [name, *entry.also_over]:  # the same models are tried over these
+                self.over[other].channel.check(bandwidth)
         return self

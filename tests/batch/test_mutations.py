@@ -1,17 +1,23 @@
 """Study files changed at random: each is refused in one sentence, or listed to an end that means what it says.
 
-MUTATIONS=2000 tries that many; 200 otherwise.
+MUTATIONS=2000 tries that many of each kind; otherwise 200 of a usual study, and 30 or 60 of each that goes past it.
 """
 
 import copy
 import json
 import os
 
+import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings, strategies as st
+from PIL import Image
 
 from helpers import QUICK, refusal, written
 from lib import InputError, geometry, study
+from lib.ladder import records
+
+PAST = {**QUICK, "baselines": None, "deciding": {}}  # other schemes are of AWGN and VGG16 alone
+FADING = {"name": "fading", "k_db": 6.0, "equaliser": "mmse", "trained_on": {"name": "erasure", "p": 0.2, "packet": 4}}
 
 VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(-3, 70), st.sampled_from([10**6, 10**30, -10**12, 2**31]),
@@ -61,8 +67,10 @@ def check_meaning(loaded, content):
     for bandwidth in five["bandwidths"]:
         for seed in content["seeds"]:
             assert (five["pool"], five["ratio"], bandwidth, five.get("fixed_snr_db", 14.5), seed) in models
-            assert geometry.symbol_channels(five["pool"], bandwidth) * geometry.SYMBOLS_PER_CHANNEL[five["pool"]
-                                                                                                    ] == bandwidth
+            channels = geometry.symbol_channels(five["pool"], bandwidth, loaded.data.side, loaded.network.name)
+            assert bandwidth % channels == 0
+            if (loaded.network.name, loaded.data.side) == ("vgg16_bn", 32):
+                assert channels * geometry.SYMBOLS_PER_CHANNEL[five["pool"]] == bandwidth
     for item in listed:
         assert len(item.name.split("/")) == 2 and ".." not in item.name
         again = study.resolved(loaded, item)
@@ -72,17 +80,78 @@ def check_meaning(loaded, content):
             assert schedule["epochs"] == content["pretrain"]["epochs"] and schedule["lr"] == content["pretrain"]["lr"]
 
 
-@settings(max_examples=int(os.environ.get("MUTATIONS", "200")), deadline=None, derandomize=True,
-          suppress_health_check=list(HealthCheck))
-@given(data=st.data())
-def test_a_changed_study_is_refused_in_one_sentence_or_means_what_it_says(tmp_path_factory, data):
-    content = copy.deepcopy(QUICK)
+def check_ladder(loaded, content):
+    """Each rung has a file of its own, which no other has, and means the point that the file says."""
+    ladder = records.ladder(loaded)
+    names = [*ladder.rungs, *ladder.over, records.SEPARATION, records.ONE, records.CLEAN,
+             *(f"{records.NET}{name}" for name in ladder.nets)]
+    assert len(set(names)) == len(names) and all("/" not in name and len(name) < 200 for name in names)
+    for name, rung in content["ladder"]["rungs"].items():
+        said = records.parameters(loaded, name)
+        assert json.loads(json.dumps(said)) == said
+        for part in ("bandwidth", "snr_db"):
+            given = rung.get(part)
+            assert said[part] == (content["ladder"][part] if given is None else given) and abs(said[part]) <= 2**16
+
+
+def check(path, content, meaning):
+    """A study's file is refused in one sentence, or `meaning` finds what it says."""
+    file = written(path, yaml.safe_dump(content))
+    try:
+        loaded = study.load(file)
+    except InputError:
+        refusal(file)
+    else:
+        meaning(loaded, content)
+
+
+def changed(content, data):
+    """A copy with one or two changes."""
+    content = copy.deepcopy(content)
     for _ in range(data.draw(st.integers(1, 2))):
         mutate(content, data)
-    path = written(tmp_path_factory.getbasetemp(), yaml.safe_dump(content))
-    try:
-        loaded = study.load(path)
-    except InputError:
-        refusal(path)
-    else:
-        check_meaning(loaded, content)
+    return content
+
+
+def many(usual):
+    return settings(max_examples=int(os.environ.get("MUTATIONS", usual)), deadline=None, derandomize=True,
+                    suppress_health_check=list(HealthCheck))
+
+
+@many(200)
+@given(data=st.data())
+def test_a_changed_study_is_refused_in_one_sentence_or_means_what_it_says(tmp_path_factory, data):
+    check(tmp_path_factory.getbasetemp(), changed(QUICK, data), check_meaning)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    root = tmp_path_factory.mktemp("pictures")
+    for name in ("cat", "dog", "ox"):
+        (root / name).mkdir()
+        for number in range(10):
+            Image.new("RGB", (8, 8), (20 * number, 0, 0)).save(root / name / f"{number}.png")
+    return str(root)
+
+
+@pytest.mark.parametrize("changes", [
+    {"channel": FADING}, {"network": {"name": "resnet18", "width": 0.25}},
+    {"network": {"name": "mobilenet_v2", "width": 0.25}, "channel": {"name": "peak_limited", "papr_db": 3.0}},
+    {"data": {"name": "folder", "side": 32}}], ids=["channel", "resnet18", "mobilenet_v2", "folder"])
+@many(60)
+@given(data=st.data())
+def test_so_is_a_changed_study_past_the_paper(tmp_path_factory, pictures, changes, data):
+    base = {**PAST, **changes, "figure3": {**QUICK["figure3"], "ladders": []}}
+    if "data" in changes:
+        base["data"] = {**changes["data"], "root": pictures}
+    check(tmp_path_factory.getbasetemp(), changed(base, data), check_meaning)
+
+
+@pytest.mark.parametrize("name", ["best", "channels"])
+@many(30)
+@given(data=st.data())
+def test_so_is_a_changed_ladder(tmp_path_factory, name, data):
+    whole = yaml.safe_load((study.ROOT / "params" / f"{name}.yaml").read_text())
+    # The ladder alone is changed: the rest is as in every study.
+    content = {**whole, "name": "changed", "ladder": changed(whole["ladder"], data)}
+    check(tmp_path_factory.getbasetemp(), content, check_ladder)

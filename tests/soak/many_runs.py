@@ -4,8 +4,10 @@
 
 First `--dry-run` and `status` of a study of so many points, which list twice as many runs (steps 3 and 4 of each).
 Then a study of so many real runs, the smallest that there are; the command and the server that forks its runs are
-looked at every two seconds. The exit code is 1 where a listing takes more than five seconds, a run fails, or the second
-half of the batch needs a tenth more memory or open files than the first.
+looked at every two seconds. Then the first study once more, as if all of its runs had finished: each gets the
+files of a real run of its step, with its own name, parameters and origin. The exit code is 1 where a listing takes
+more than five seconds, a run fails, the second half of the batch needs a tenth more memory or open files than the
+first, or the report of all points is more than some minutes or megabytes.
 """
 
 import argparse
@@ -23,6 +25,36 @@ import yaml
 from helpers import TINY
 
 SECONDS = 5  # that a listing may take
+REPORT = {"seconds": 180, "MiB": 40}  # that the report of all points may take
+# Run in the copy of the project: its own code says what each result must hold.
+PRETEND = '''
+import json, os, sys
+from lib import study
+from lib.batch import places
+from lib.evidence import fingerprint, manifest
+
+many, done, rows, digests = study.load("many"), study.load("batch"), [], {}
+models, listed = {}, study.runs(many)
+for item in study.runs(done):
+    models.setdefault(item.step, []).append(places.folder_of(done, item.name))
+today = fingerprint.expected(many, listed)
+for number, item in enumerate(listed):
+    folder, model = places.folder_of(many, item.name), models[item.step][number % len(models[item.step])]
+    folder.mkdir(parents=True)
+    for file in model.iterdir():
+        if file.suffix in (".csv", ".safetensors", ".ipynb"):
+            os.link(file, folder / file.name)
+    result = places.read_result(model)
+    result |= {"name": item.name, "study": "many", "parameters": study.resolved(many, item), "upstream": item.upstream,
+               "made_by": today[item.name], "hash": fingerprint.digest(json.dumps(today[item.name])),
+               "upstream_weights": {name: places.read_result(places.folder_of(many, name))["weights"]
+                                    for name in item.upstream}}
+    places.write_json(folder / "result.json", result)
+    digests[item.name] = manifest.digest(folder, [digests[name] for name in item.upstream])
+    rows.append({"name": item.name, "digest": digests[item.name],
+                 "upstream": " ".join(digests[name] for name in item.upstream)})
+manifest.enter(many, rows)
+'''
 SMALLEST = {"epochs": 1, "lr": 0.01, "batch_size": 50, "images_per_epoch": 50}
 
 
@@ -47,8 +79,8 @@ def main() -> int:
             for arguments in (("batch", "--dry-run"), ("status", "batch"), ("verify", "batch"), ("report", "batch")):
                 seconds, said = timed(project, *arguments)
                 print(f"finished batch, {' '.join(arguments)}: {seconds:.1f} s; {said.splitlines()[:1]}", flush=True)
-            page = project.root / "outputs" / "batch" / "report" / "index.html"
-            print(f"the report: {page.stat().st_size / 2**20:.1f} MiB", flush=True)
+            print(f"the report: {page_of(project, 'batch'):.1f} MiB", flush=True)
+            faults += everything(project)
     for fault in faults:
         print(f"WRONG: {fault}")
     return 1 if faults else 0
@@ -66,6 +98,24 @@ def write(project: watched.Project, name: str, points: int) -> None:
     study |= {"pretrain": SMALLEST, "autoencoder": SMALLEST, "end_to_end": SMALLEST}
     study["baselines"] = None
     (project.root / "params" / f"{name}.yaml").write_text(yaml.safe_dump(study))
+
+
+def everything(project: watched.Project) -> list[str]:
+    """The study `many` as if it had finished: what its commands and its report take; returns what was wrong."""
+    subprocess.run([sys.executable, "-c", PRETEND], cwd=project.root, env=project.environment, check=True)
+    faults, limits = [], {"status many": SECONDS, "many --dry-run": SECONDS, "report many": REPORT["seconds"]}
+    for arguments in ("status many", "many --dry-run", "verify many", "report many"):
+        seconds, said = timed(project, *arguments.split())
+        print(f"all points finished, {arguments}: {seconds:.1f} s; {said.splitlines()[:1]}", flush=True)
+        faults += [f"{arguments} took {seconds:.1f} s"] if seconds > limits.get(arguments, float("inf")) else []
+    size = page_of(project, "many")
+    print(f"the report of all points: {size:.1f} MiB", flush=True)
+    return faults + ([f"the report has {size:.1f} MiB"] if size > REPORT["MiB"] else [])
+
+
+def page_of(project: watched.Project, name: str) -> float:
+    """The size of a study's report page in MiB."""
+    return (project.root / "outputs" / name / "report" / "index.html").stat().st_size / 2**20
 
 
 def timed(project: watched.Project, *arguments: str) -> tuple[float, str]:
