@@ -22,7 +22,7 @@ from lib.stage import Stage
 LESSONS = {"00_data": "data", "01_pretrain": "pretrain", "02_prune": "prune", "03_autoencoder": "autoencoder",
            "04_end_to_end": "end_to_end", "05_baselines": "baselines"}
 FIGURES = ("10_figure3", "11_figure4", "12_figure5", "20_claims")  # lessons too, on results that are there
-BEYOND = ("30_choose_split", "31_transmission", "40_channels", "42_device", "43_best")
+BEYOND = ("30_choose_split", "31_transmission", "40_channels", "41_one_model", "42_device", "43_best")
 ORDER = [*LESSONS, *FIGURES, "30_choose_split"]
 LONGEST = 8  # lines of a cell, imports aside, unless one statement is long
 

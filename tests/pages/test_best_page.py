@@ -1,6 +1,7 @@
 """The ladder as bars: what stands in the records is what is drawn, beside what was expected."""
 
 import matplotlib.pyplot as plt
+import pandas as pd
 import pytest
 
 from helpers import TINY
@@ -89,4 +90,15 @@ def test_the_figure_of_the_page_lies_beside_its_records(root):
     best.main()
     assert (folder / "ladder.png").stat().st_size > 10_000
     assert (folder / "ladder.csv").read_text().splitlines()[1].startswith(",step3,features,8,26,26,25")
+    plt.close("all")
+
+
+def test_one_model_has_a_panel_a_bandwidth_with_all_three_curves():
+    rows = [(8, 0.0, 60, 61, 55), (4, 10.0, 70, 72, 72), (4, 0.0, 40, 41, 35)]
+    first, second = best.draw_one_model(
+        pd.DataFrame(rows, columns=["bandwidth", "snr_db", "one", "own", "fixed"])).axes
+    assert (first.get_title(), second.get_title()) == ("4 symbols", "8 symbols")
+    assert {line.get_label(): list(line.get_ydata()) for line in first.lines} == {
+        "trained for its point": [41, 72], "one model for all": [40, 70], "trained for one SNR": [35, 72]}
+    assert all(list(line.get_xdata()) == [0, 10] for line in first.lines)
     plt.close("all")
