@@ -71,8 +71,9 @@ def test_bars_marks_and_lines_are_where_the_numbers_are(settings):
     assert marks.get_xdata().tolist() == [26, 56.5] and marks.get_ydata().tolist() == [0, 1]
     [bracket] = above.containers[1].lines[2]
     assert bracket.get_segments()[1].tolist() == [[55, 1], [58, 1]]
-    assert [sorted(line.get_xdata()[0] for line in axis.lines if list(line.get_ydata()) == [0, 1]
-                   and len(set(line.get_xdata())) == 1) for axis in (above, below)] == [pytest.approx([59, 66]), [62, 64]]
+    upright = [sorted(line.get_xdata()[0] for line in axis.lines if list(line.get_ydata()) == [0, 1]
+                      and len(set(line.get_xdata())) == 1) for axis in (above, below)]
+    assert upright == [pytest.approx([59, 66]), [62, 64]]
     assert [label.get_text() for label in below.get_yticklabels()] == ["half_deep", "half_b5 (B = 5)"]
     assert below.get_ylim()[0] > below.get_ylim()[1]  # the first rung above
 
