@@ -1,7 +1,7 @@
 """The networks of a ladder beside the pretrained one: trained once, kept with their parameters, measured.
 
 The record of a net is outputs/STUDY/ladder/net-NAME.json. Its weights lie beside it in half precision, and are what
-is measured; as of all networks but pretrained ones, git does not keep them.
+is measured. Git keeps those of `best` that rungs were computed on, and no others.
 """
 
 import time
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from lib import evaluation, flops, networks, weights
+from lib import InputError, evaluation, flops, networks, weights
 from lib.batch import places
 from lib.ladder import records
 from lib.networks import structure
@@ -24,7 +24,10 @@ LABEL_SYMBOLS = (4, 5, 8, 16)
 
 
 def load(settings: Study, stage: Stage, name: str | None, pretrained: nn.Module) -> nn.Module:
-    """The net of this name, computed if its weights are not here, and those before it; `pretrained` for None."""
+    """The net of this name, computed if its weights are not here, and those before it; `pretrained` for None.
+
+    Raises InputError where the weights are not those of its record.
+    """
     if name is None:
         return pretrained
     folder = _folder(settings, name)
@@ -32,6 +35,9 @@ def load(settings: Study, stage: Stage, name: str | None, pretrained: nn.Module)
     if stored is None or len(list(folder.glob("model*.safetensors"))) < 2:  # two files hold them
         _train(settings, stage, name, pretrained, folder)
         stored = records.read(settings, records.NET + name)
+    found = places.weight_files(folder)
+    if stored.get("weights", found) != found:  # records before 28 November 2026, 14:00, do not say
+        raise InputError(f"{folder} does not hold the weights of {name}: delete it, and they are computed again.")
     return stage.rebuild(weights.load(folder), stored["channels"], settings.classes)
 
 
@@ -58,7 +64,7 @@ def _train(settings, stage, name, pretrained, folder):
     network = stage.rebuild(weights.load(folder), channels, settings.classes)
     found = measure(network, stage, settings)
     records.store(settings, records.NET + name, {
-        "channels": channels, **found, **records.made_here(),
+        "channels": channels, "weights": places.weight_files(folder), **found, **records.made_here(),
         "metrics": {**found["metrics"], "seconds": time.monotonic() - began}})
     print(f"{name}: {100 * found['metrics']['accuracy']:.2f} %", flush=True)
 

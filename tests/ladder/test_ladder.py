@@ -154,6 +154,13 @@ def test_a_net_is_pruned_and_taught_once_and_its_rungs_know_it(tiny, monkeypatch
     assert half["device_macs"]["5"] < rung["metrics"]["device_macs"] < again["device_macs"]["5"]
     assert not list(records.folder(settings).rglob("*.checkpoint"))
 
+    file_of_weights = next(nets._folder(settings, "half").glob("model*"))
+    kept = file_of_weights.read_bytes()
+    file_of_weights.write_bytes(kept[:-4] + b"oops")
+    with pytest.raises(InputError, match="does not hold the weights of half"):
+        command.Climb(settings).on("half")
+    file_of_weights.write_bytes(kept)
+
     trained = []
     monkeypatch.setattr(nets.nets, "train", lambda *arguments: trained.append(arguments[0].about))
     assert command.main(["tiny", "again", "half", "step3"]) == 0 and trained == []
