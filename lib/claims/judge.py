@@ -37,10 +37,10 @@ def judge(table: pd.DataFrame, settings: Study) -> pd.DataFrame:
     # Operations, symbols and points mean something else on a narrow network or ten classes.
     full_network = (settings.network.width == 1.0 and settings.network.name == "vgg16_bn"
                     and settings.data.name == "cifar100")
-    listed, rows = _listed_runs(settings), []
+    listed, rows, done = _listed_runs(settings), [], set(table.run)
     for claim, text in CLAIMS.items():
         about = listed.query(text["runs"]).run.tolist() if "runs" in text else []
-        missing = tuple(name for name in about if name not in set(table.run))
+        missing = tuple(name for name in about if name not in done)
         verdict, numbers, runs, earlier = _by_all_criteria(claim, replace(basis, missing=missing))
         if not full_network and claim not in OVER_SNR:
             verdict, numbers, runs, earlier = (
