@@ -17,6 +17,7 @@ SAID = (
     r"24\.3·10⁶",  # Sec. III: operations after pooling 2 at ratio 0.5
     r"rate of 0\.1\b",  # Sec. II-D, step 3; also the pretraining of others
     r"“2 %”",  # Sec. III: what may be lost in Figure 3
+    r"TR 38\.901",  # the name of a document
     r"3 % above",  # from when on a loss counts as having risen
     r"95 % confidence",
     r"72\.9 % \(weiaicunzai", r"73\.7 % \(chenyaofo")  # baselines of others
