@@ -138,8 +138,8 @@ def verify_one(settings: study.Study) -> int:
     altered = manifest.altered(settings, listed)
     damaged = [folder / name for folder in finished for name in places.damaged(folder)]
     records = len(list(places.folder_of(settings, "ladder").glob("*.json")))
-    print(f"{settings.name}: {len(finished)} finished results" + f" and {records} records of a ladder" * bool(records)
-          + f", {len(old)} stale, {len(altered)} altered, {len(unknown)} not in the study")
+    print(f"{settings.name}: {len(finished)} finished results, {len(old)} stale, {len(altered)} altered, "
+          f"{len(unknown)} not in the study" + f"; {records} records of a ladder" * bool(records))
     for what, names in (("stale", old), ("altered", altered), ("not in the study", unknown),
                         ("started from a re-trained upstream model, whose weights were not kept",
                          results.retrained_upstream(settings)),
