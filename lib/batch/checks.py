@@ -59,7 +59,7 @@ def check_point(settings: Study, parameters: Mapping[str, Any]) -> None:
     if point["variant"] == "longer_step4" and not any(item.longer_step4 for item in settings.ablations):
         raise InputError(f"The study {settings.name} has no schedule for the variant longer_step4.")
     # As pruning itself would refuse it, but hours later.
-    network, place = settings.network, settings.split_after
+    network, place = settings.network, settings.network.place
     if ratio is not None:
         filters = geometry.widths(network.width, network.name, pool)
         least = sum(min(count, geometry.FLOOR) for count in filters)
@@ -135,7 +135,7 @@ def check_prune(settings: Study, listed: Mapping[str, Run], run: Run) -> None:
     # The pretrained network, at the head of the chain, has no ratio.
     before = listed[run.upstream[0]].parameters.get("ratio", 0)
     if geometry.filters_to_remove(total, ratio) == geometry.filters_to_remove(total, before):
-        raise InputError(f"A pruning ratio of {ratio:g} up to {settings.split_after} {pool} removes as many of the "
+        raise InputError(f"A pruning ratio of {ratio:g} up to {network.place} {pool} removes as many of the "
                          f"{total} filters as {before:g}.")
 
 

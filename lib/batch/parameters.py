@@ -8,7 +8,6 @@ from lib import InputError
 from lib.batch.points import SNR, VARIANTS, Bandwidth, Baseline, Pool, Ratio, Seed, Variant
 from lib.channels.parameters import StudyChannel
 from lib.datasets.parameters import Data
-from lib.networks.descriptions import described
 from lib.networks.parameters import Network
 from lib.recipe import parameters as recipe
 from lib.schedule import MOST, Schedule, Strict
@@ -231,11 +230,6 @@ class Study(Strict):
     def title(self) -> str:
         """What figures call it: its name, and its channel where that is another than AWGN."""
         return self.name + self.channel.ending("end_to_end")
-
-    @property
-    def split_after(self) -> str:
-        """After what figures say that the network is split: pooling, stage."""
-        return described(self.network.name).place
 
     def threads_of(self, step: str) -> int:
         return self.threads.pretrain if step == "pretrain" else self.threads.others

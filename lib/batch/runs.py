@@ -124,8 +124,7 @@ class _Listing:
         parameters = {"seed": seed, "pool": None, "ratio": None, "bandwidth": None, "level": None, **given}
         # Sorted, because a set has no order of its own and the list must have one.
         for figure in sorted(_figures_of(baseline, self.points) | ({"claims"} if decides else set())):
-            start = self.network(figure, parameters["pool"], parameters["ratio"] or 0.0, parameters["seed"],
-                                     "proposed")
+            start = self.network(figure, parameters["pool"], parameters["ratio"] or 0.0, parameters["seed"], "proposed")
             self.add("baselines", figure, [start], **parameters)
 
 

@@ -144,10 +144,10 @@ def climb(settings: study.Study, names: Sequence[str] = ()) -> None:
              *[records.ONE] * bool(ladder.one_model)]
     if unknown := set(names) - set(known):
         raise InputError(f"The ladder of {settings.name} has no rung {min(unknown)}.")
-    todo = [name for name in known if (name in names or not names)
-            and records.read(settings, records.NET * (name in ladder.nets) + name) is None]
-    for spec in (spec for name in todo for spec in over.required(ladder, name)):
-        spec.require()
+    todo = records.missing(settings, [name for name in known if name in names or not names])
+    for name in todo:
+        for spec in over.required(ladder, name):
+            spec.require()
     if not todo:
         return
     shared = Climb(settings)

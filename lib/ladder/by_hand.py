@@ -26,7 +26,7 @@ def at(settings: Study, bandwidth: int, snr_db: float) -> Study:
 
 def provide(settings: Study, names: Sequence[str] = ()) -> None:
     """Compute these (all rungs) where they are not stored, as the command does; of a large study, say which."""
-    missing = [name for name in names or records.ladder(settings).rungs if records.read(settings, name) is None]
+    missing = records.missing(settings, names or records.ladder(settings).rungs)
     if missing and settings.data.counts[1] > SMALL:
         print(f"Not computed yet: {', '.join(missing)} (python -m lib.ladder {settings.source} NAME).")
     elif missing:

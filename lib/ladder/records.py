@@ -1,6 +1,7 @@
 """Where the rungs of a ladder are stored, and whether one still fits its parameters."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,8 +47,7 @@ def parameters(settings: Study, name: str, defaults: bool = True) -> dict[str, A
     """
     if name.startswith(NET):
         return {"net": _net(settings, name.removeprefix(NET))}
-    whole = ladder(settings).model_dump(mode="json", exclude=PARTS,
-                                           exclude_defaults=not defaults)
+    whole = ladder(settings).model_dump(mode="json", exclude=PARTS, exclude_defaults=not defaults)
     if name in (CLEAN, SEPARATION):
         return whole
     if name in (over := ladder(settings).over):
@@ -108,6 +108,12 @@ def read(settings: Study, name: str) -> dict[str, Any] | None:
     stored = content["parameters"]
     fits = _holds(parameters(settings, name), stored) and _holds(stored, parameters(settings, name, defaults=False))
     return content if fits else None
+
+
+def missing(settings: Study, names: Iterable[str]) -> list[str]:
+    """Those of a ladder's names (rungs, nets, entries and what stands beside them) that are not stored."""
+    nets = ladder(settings).nets
+    return [name for name in names if read(settings, NET + name if name in nets else name) is None]
 
 
 def _holds(whole: Any, part: Any) -> bool:

@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from lib import InputError
-from lib.networks.descriptions import DESCRIPTIONS
+from lib.networks.descriptions import DESCRIPTIONS, described
 from lib.schedule import Strict
 
 
@@ -14,6 +14,11 @@ class Network(Strict):
     width: float = Field(1.0, gt=0, le=4)
     dropout: float = Field(0.0, ge=0, lt=1)  # before the classifier's layers, in step 1
     bias: bool = True  # of VGG16's convolutions, which batch norm takes away again
+
+    @property
+    def place(self) -> str:
+        """After what it is split, in words: pooling, stage."""
+        return described(self.name).place
 
     @model_validator(mode="after")
     def only_vgg_has_a_bias(self) -> Self:

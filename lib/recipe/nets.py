@@ -60,7 +60,7 @@ def train(net: Net, before: nn.Module, stage: Stage, folder: Path, key: str, rep
 
     `folder` holds checkpoints, which are resumed where they carry the `key`.
     """
-    network, last = copy.deepcopy(before), -1
+    network, done = copy.deepcopy(before), 0
     teacher = copy.deepcopy(before).eval().requires_grad_(False) if net.distil else None
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -69,27 +69,27 @@ def train(net: Net, before: nn.Module, stage: Stage, folder: Path, key: str, rep
         stage.fit(Taught(network, teacher), images.train_images, images.train_labels, loss(net), schedule, name,
                   prepare=harder(net, images.normalise), augmented=True, report=report,
                   checkpoint=folder / f"{name}.checkpoint", key=f"{key} {name}")
-        return network
 
-    if net.prune is not None:
-        *first, last = cuts(network, net)
-        done = 0
-        for count in first:
-            done += count
-            network = fit(_cut(network, net, count, stage, folder, f"{key} {done}"), net.prune.between, f"cut{done}")
-        network = _cut(network, net, last, stage, folder, f"{key} {done + last}")
-    return fit(network, net.schedule, "last").eval()
+    counts = cuts(network, net)
+    for number, count in enumerate(counts, 1):
+        done += count
+        network = _cut(network, net, count, stage, folder / f"network{done}.checkpoint", f"{key} {done}")
+        if number < len(counts):
+            fit(network, net.prune.between, f"cut{done}")
+    fit(network, net.schedule, "last")
+    return network.eval()
 
 
 def cuts(network: nn.Module, net: Net) -> list[int]:
-    """How many filters each cut takes from a network that has lost none yet."""
+    """How many filters each cut takes from a network that has lost none yet; none where it is not pruned."""
+    if net.prune is None:
+        return []
     total = sum(layer.out_channels for layer in structure.convolutions(network, net.prune.pool).values())
     return geometry.pruning_steps(total, net.prune.ratio, 0, net.prune.filters_per_step)
 
 
-def _cut(network, net, count, stage, folder, key):
+def _cut(network, net, count, stage, path, key):
     """The network without the `count` filters of the lowest scores; chosen once, also where a run is broken off."""
-    path = folder / f"network{key.split()[-1]}.checkpoint"
     kept = checkpoint.load(path, key, torch.device("cpu"))
     if kept is None:
         images, chosen = stage.data, torch.randperm(len(stage.data.train_images),

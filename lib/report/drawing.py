@@ -91,7 +91,7 @@ def trade_off(rows: pd.DataFrame, settings: Study, place: dict[str, int]) -> lis
         points = [POINT | {"x": x(model.device_macs), "y": y(model.symbols), "hollow": not model.selected,
                            "joined": model.selected, "dot": model.holds, "faint": model.loss > 0.1 or scheme == LABEL,
                            "snr": settings.figure3.snr_db, "runs": [place[model.run]],
-                           "text": _model(model, settings.split_after)}
+                           "text": _model(model, settings.network.place)}
                   for model in models.itertuples()]
         # A scheme that has been tried and has nothing within stays in the legend.
         curves.append({"label": scheme + ("" if models.selected.any() else " (none within)"), "points": points,

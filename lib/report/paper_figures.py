@@ -19,14 +19,14 @@ def figure4(table: pd.DataFrame, settings: Study, panel: str) -> None:
         style.nothing_to_draw(settings, name, f"The study {settings.name} has no Figure 4{panel}")
         return
     point = settings.figure4.panels[panel]
-    title = f"Figure 4{panel}: B = {point.bandwidth}, after {settings.split_after} {point.pool}"
+    title = f"Figure 4{panel}: B = {point.bandwidth}, after {settings.network.place} {point.pool}"
     _over_snr(table, settings, name, title)
 
 
 def figure5(table: pd.DataFrame, settings: Study) -> None:
     """Figure 5: accuracy over SNR by bandwidth."""
-    title = f"Figure 5: after {settings.split_after} {settings.figure5.pool}, pruning ratio {settings.figure5.ratio:g}"
-    _over_snr(table, settings, "figure5", title)
+    place, point = settings.network.place, settings.figure5
+    _over_snr(table, settings, "figure5", f"Figure 5: after {place} {point.pool}, pruning ratio {point.ratio:g}")
 
 
 def _over_snr(table: pd.DataFrame, settings: Study, name: str, title: str) -> None:
@@ -130,7 +130,7 @@ def figure3(models: pd.DataFrame, settings: Study) -> None:
     chosen = models_by_macs[models_by_macs.selected & models_by_macs.pool.notna()
                             & (models_by_macs.scheme != opponent.LABEL)]
     _label(axis, chosen.sort_values("scheme", key=lambda names: names.map(style.SCHEMES.index), kind="stable"),
-           settings.split_after.removesuffix("ing"))
+           settings.network.place.removesuffix("ing"))
     axis.legend(loc="center left", bbox_to_anchor=(1.06, 0.5), title_fontsize=7.5, alignment="left",
                 title="filled: selected; hollow: not selected;\nfaint: more than 10 points below")
     style.save(figure, settings, "figure3", models)

@@ -63,9 +63,9 @@ def ablation_table(table: pd.DataFrame, settings: Study) -> pd.DataFrame:
     `below` says how many points below the baseline a model is at its SNR, on each half of the test
     images.
     """
-    table, chosen = table[table.seed == settings.seeds[0]], []
+    table, chosen, place = table[table.seed == settings.seeds[0]], [], settings.network.place
     for item in settings.ablations:
-        label = f"{settings.split_after} {item.pool}, ratio {item.ratio:g}, B = {item.bandwidth:,}, {item.snr_db:g} dB"
+        label = f"{place} {item.pool}, ratio {item.ratio:g}, B = {item.bandwidth:,}, {item.snr_db:g} dB"
         # Beside the scheme that they are variants of, trained and evaluated at the same point.
         for variant in ("proposed", *item.variants):
             rows = results.end_to_end(table, variant, pool=item.pool, ratio=item.ratio, bandwidth=item.bandwidth,
