@@ -16,6 +16,7 @@ from lib.batch import places
 from lib.ladder import records
 from lib.networks import structure
 from lib.recipe import nets
+from lib.recipe.parameters import SCRATCH
 from lib.schemes.label import LabelCode
 from lib.stage import Stage
 from lib.study import Study
@@ -26,10 +27,15 @@ LABEL_SYMBOLS = (4, 5, 8, 16)
 def load(settings: Study, stage: Stage, name: str | None, pretrained: nn.Module) -> nn.Module:
     """The net of this name, computed if its weights are not here, and those before it; `pretrained` for None.
 
+    `scratch` has random weights, which the seed decides.
+
     Raises InputError where the weights are not those of its record.
     """
     if name is None:
         return pretrained
+    if name == SCRATCH:
+        torch.manual_seed(stage.seed)
+        return stage.engine.place(networks.build(settings.network.name, settings.classes, settings.network.width))
     folder = _folder(settings, name)
     stored = records.read(settings, records.NET + name)
     if stored is None or len(list(folder.glob("model*.safetensors"))) < 2:  # two files hold them

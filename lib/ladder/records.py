@@ -10,7 +10,7 @@ from lib import InputError
 from lib.batch import places
 from lib.evidence import manifest, provenance
 from lib.evidence.fingerprint import digest
-from lib.recipe.parameters import Ladder
+from lib.recipe.parameters import SCRATCH, Ladder
 from lib.study import Study
 
 CLEAN = "clean"  # the network itself, without a link
@@ -70,9 +70,9 @@ def parameters(settings: Study, name: str, defaults: bool = True) -> dict[str, A
 
 
 def _net(settings, name):
-    """All that decides what a net is, back to the pretrained one."""
+    """All that decides what a net is, back to the pretrained one or to random weights."""
     net = ladder(settings).nets[name]
-    before = None if net.of is None else _net(settings, net.of)
+    before = net.of if net.of in (None, SCRATCH) else _net(settings, net.of)
     return {**net.model_dump(mode="json", exclude={"about", "expect"}), "of": before}
 
 

@@ -11,6 +11,8 @@ from lib.networks.descriptions import DESCRIPTIONS
 from lib.report import style
 
 BANDWIDTH, SNR_DB = 128, 14.5
+FULL_WIDTH = {"vgg16_bn": "gpu", "resnet18": "cifar100-resnet18", "mobilenet_v2": "cifar100-mobilenet_v2"}
+SPLIT, RATIO = 3, 0.5  # of what is compared at full width
 FOLDER = study.ROOT / "outputs" / "networks"
 
 
@@ -51,6 +53,34 @@ def against_expectations(table: pd.DataFrame) -> pd.DataFrame:
                  (name, "lost by half of the filters, split 4", "below 5", cell[name, 4, 0.0] - cell[name, 4, 0.5])]
     found = pd.DataFrame(rows, columns=["network", "points", "expected", "came"])
     return found[found.expected != ""]
+
+
+def at_full_width() -> pd.DataFrame:
+    """A row a network on all of CIFAR-100 (seed 0): accuracies in percent after each step, operations in 10⁶.
+
+    `label` is the label code's, 8 symbols at the same SNR, the whole unpruned network on the device.
+    """
+    rows = []
+    for name, profile in FULL_WIDTH.items():
+        table = results.load(profile)
+        if table.empty:
+            continue
+        table = table[table.seed == 0]
+        pruned = table[(table.step == "prune") & (table.pool == SPLIT) & (table.ratio == RATIO)]
+        models = results.end_to_end(table, pool=SPLIT, ratio=RATIO, bandwidth=BANDWIDTH, train_snr_db=SNR_DB)
+        models = models[models.snr_db == SNR_DB]
+        label = table[(table.scheme == "Label code") & (table.ratio == 0) & (table.bandwidth == 8)
+                      & (table.snr_db == SNR_DB)]
+        if pruned.empty or models.empty:
+            continue
+        settings, baseline = study.load(profile), 100 * results.baseline_accuracy(table)
+        rows.append({
+            "network": name, "epochs of step 1": settings.pretrain.epochs, "baseline": baseline,
+            "label": 100 * label.accuracy.mean(), "operations (10⁶)": table.total_macs.max() / 1e6,
+            f"before stage {SPLIT}": pruned.unpruned_device_macs.iloc[0] / 1e6,
+            "pruned": models.device_macs.iloc[0] / 1e6, "accuracy, pruned": 100 * pruned.accuracy_clean.iloc[0],
+            "with the channel": 100 * models.accuracy.mean(), "lost": baseline - 100 * models.accuracy.mean()})
+    return pd.DataFrame(rows)
 
 
 def best_below(table: pd.DataFrame, operations: float) -> str:

@@ -12,7 +12,8 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=100)]  # of
 Bandwidth = Annotated[int, Field(ge=2, le=2**16)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Temperature = Annotated[float, Field(ge=0.01, le=100)]  # beyond, answers are of one class alone, or of all alike
-TAKEN = {"clean", "one_model", "separation"}  # by what stands beside rungs
+SCRATCH = "scratch"  # the net that is not trained at all: random weights
+TAKEN = {"clean", "one_model", "separation", SCRATCH}  # by what stands beside rungs
 
 
 class View(Strict):
@@ -39,7 +40,8 @@ class Net(Strict):
 
     about: str
     expect: str
-    of: Name | None = None  # the net it begins as, which is its teacher too: the pretrained one, where none is named
+    # The net it begins as, which is its teacher too: the pretrained one, where none is named; `scratch`: random weights.
+    of: Name | None = None
     prune: Pruning | None = None
     schedule: Schedule
     smoothing: float = Field(0.0, ge=0, lt=1)  # of the labels (Szegedy et al., 2016)
@@ -47,6 +49,12 @@ class Net(Strict):
     least: float = Field(1.0, gt=0, le=1)
     distil: float = Field(0.0, ge=0, le=1)  # of the loss, the share that is the teacher's answer
     temperature: Temperature = 2.0
+
+    @model_validator(mode="after")
+    def random_weights_teach_nothing(self) -> Self:
+        if self.of == SCRATCH and (self.distil or self.prune):
+            raise InputError("A net that begins at random weights has no teacher (distil) and no scores to prune by.")
+        return self
 
 
 class Rung(Strict):
@@ -174,7 +182,7 @@ class Ladder(Strict):
             raise InputError(f"The name {min(taken)!r} is taken by what stands beside the rungs.")
         before = set()
         for name, net in self.nets.items():
-            if net.of is not None and net.of not in before:
+            if net.of not in {None, SCRATCH, *before}:
                 raise InputError(f"nets.{name}: of: there is no net {net.of!r} before it.")
             if name in self.rungs or name in self.over:
                 raise InputError(f"nets.{name}: a rung has this name.")

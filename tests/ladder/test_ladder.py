@@ -170,6 +170,24 @@ def test_a_net_is_pruned_and_taught_once_and_its_rungs_know_it(tiny, monkeypatch
     assert records.read(changed, "words") is None and records.read(changed, "clean")  # those of the pretrained stay
 
 
+def test_a_net_from_scratch_begins_at_the_seeds_random_weights(tiny, monkeypatch):
+    file = tiny / "params" / "tiny.yaml"
+    file.write_text(file.read_text().replace("\n  views", NETS.replace("about: again,", "about: again, of: scratch,")))
+    settings, began = study.load("tiny"), []
+    original = nets.nets.train
+    monkeypatch.setattr(nets.nets, "train",
+                        lambda net, before, *rest: began.append(before.state_dict()) or original(net, before, *rest))
+    assert command.main(["tiny", "again"]) == 0
+    torch.manual_seed(0)
+    fresh = vgg.vgg16_bn(10, 0.0625).state_dict()
+    assert all(torch.equal(value, fresh[name]) for name, value in began[0].items())
+    stored = records.read(settings, "net-again")
+    assert stored["parameters"]["net"]["of"] == "scratch"
+    shutil.rmtree(nets._folder(settings, "again"))  # as in a clone, which has no weights
+    assert command.main(["tiny", "half"]) == 0
+    assert records.read(settings, "net-again")["weights"] == stored["weights"]
+
+
 def test_a_net_that_is_broken_off_ends_with_the_same_weights(tiny, monkeypatch):
     file = tiny / "params" / "tiny.yaml"
     file.write_text(file.read_text().replace("\n  views", NETS))
@@ -234,7 +252,8 @@ def test_one_model_that_makes_no_sense_is_refused(root, old, new, message):
 
 @pytest.mark.parametrize("old, new, message", [
     ("of: again", "of: none", "no net 'none' before it"), ("    half:", "    words:", "a rung has this name"),
-    ("ratio: 0.5", "ratio: 1.0", "ratio")])
+    ("ratio: 0.5", "ratio: 1.0", "ratio"), ("of: again", "of: scratch", "no teacher"),
+    ("again:", "scratch:", "taken")])
 def test_nets_that_make_no_sense_are_refused(root, old, new, message):
     assert old in NETS
     (root / "params" / "tiny.yaml").write_text(TINY + LADDER.replace("\n  views", NETS.replace(old, new)))
