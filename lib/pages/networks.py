@@ -89,22 +89,34 @@ def best_below(table: pd.DataFrame, operations: float) -> str:
     return chosen.loc[chosen["accuracy (%)"].idxmax(), "network"]
 
 
-def draw(table: pd.DataFrame) -> plt.Figure:
-    """A colour a network, a line a split over its ratios; dashed, what each network has without a channel."""
-    figure, axis = plt.subplots(figsize=(6, 3.6))
+def draw(table: pd.DataFrame, full: pd.DataFrame) -> plt.Figure:
+    """A colour a network, dashed what it has without a channel: left `compared`, a line a split over its ratios; right
+    `at_full_width`, the unpruned network that classifies by itself, and the pruned split one."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.6))
     colours = dict(zip(DESCRIPTIONS, style.COLORS, strict=False))
     for (name, split), rows in table.groupby(["network", "split"]):
         # The first split of each stands for the network in the legend; the marker says which split.
         label = name if split == table[table.network == name].split.min() else None
-        axis.plot(rows["operations (10⁶)"], rows["accuracy (%)"], color=colours[name], label=label,
+        left.plot(rows["operations (10⁶)"], rows["accuracy (%)"], color=colours[name], label=label,
                   marker=style.MARKERS[split - 1])
-        axis.annotate(f"{split}", (rows["operations (10⁶)"].max(), rows["accuracy (%)"].iloc[0]), fontsize=7,
+        left.annotate(f"{split}", (rows["operations (10⁶)"].max(), rows["accuracy (%)"].iloc[0]), fontsize=7,
                       xytext=(3, 3), textcoords="offset points")
     for name, rows in table.groupby("network"):
-        axis.axhline(rows.baseline.iloc[0], color=colours[name], ls="--", lw=0.8)
-    axis.set(xscale="log", xlabel="operations of the device (10⁶ multiply-accumulates)", ylabel="test accuracy (%)",
-             title=f"B = {BANDWIDTH} at {SNR_DB:g} dB, split after the stage at each line [quick's size, one seed]")
-    axis.legend()
+        left.axhline(rows.baseline.iloc[0], color=colours[name], ls="--", lw=0.8)
+    for row in full.to_dict("records"):
+        colour, own = colours[row["network"]], f"{row['network']}, {row['epochs of step 1']} epochs"
+        right.plot([row["pruned"]], [row["with the channel"]], color=colour, marker=style.MARKERS[SPLIT - 1], ls="",
+                   label=own)
+        right.plot([row["operations (10⁶)"]], [row["label"]], color=colour, marker="*", ls="")
+        right.axhline(row["baseline"], color=colour, ls="--", lw=0.8)
+    what = "operations of the device (10⁶ multiply-accumulates)"
+    left.set(xscale="log", xlabel=what, ylabel="test accuracy (%)",
+             title=f"split after the stage at each line, B = {BANDWIDTH} at {SNR_DB:g} dB [quick's size]")
+    right.set(xscale="log", xlabel=what, title=f"CIFAR-100, full width: split after stage {SPLIT}, ratio {RATIO}, "
+                                               f"B = {BANDWIDTH}; ★ label code")
+    for axis in (left, right):
+        axis.title.set_size(8)
+        axis.legend()
     return figure
 
 
@@ -116,7 +128,7 @@ def main() -> None:
         return
     FOLDER.mkdir(parents=True, exist_ok=True)
     table.to_csv(FOLDER / "operations.csv", index=False, float_format="%.6g")
-    draw(table).savefig(FOLDER / "operations.png", bbox_inches="tight", metadata={"Software": None})
+    draw(table, at_full_width()).savefig(FOLDER / "operations.png", bbox_inches="tight", metadata={"Software": None})
     print(table.to_string(index=False))
 
 
