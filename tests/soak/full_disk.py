@@ -1,10 +1,11 @@
 """Let the disk become full at many places of a study, give it room again, and see that it goes on to the same numbers.
 
-    sudo .venv/bin/python tests/soak/full_disk.py [--times 12] [--seed 0]
+    sudo .venv/bin/python tests/soak/full_disk.py [--times 12] [--seed 0] [--least 0] [--most 1]
 
 The copy of the project lies in a small file system of its own (tmpfs, hence the rights), of which a file leaves free a
-random number of bytes. A command that runs out of them must end by itself, with an error that says so; with that file
-gone, the same command goes on. The exit code is 1 if anything was wrong.
+random number of bytes, between two shares of what the study's outputs take. A command that runs out of them must end by
+itself, with an error that says so; with that file gone, the same command goes on. The exit code is 1 if anything was
+wrong.
 """
 
 import argparse
@@ -25,6 +26,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--times", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--least", type=float, default=0)
+    parser.add_argument("--most", type=float, default=1)  # more: what is there only meanwhile, as checkpoints, counts too
     options = parser.parse_args()
     chance, wrong = random.Random(options.seed), 0
     with tempfile.TemporaryDirectory(prefix="full-disk-") as folder:
@@ -36,7 +39,8 @@ def main() -> int:
             subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={ROOM}", "tmpfs", small], check=True)
             try:
                 # Evenly over the study's course, with some chance: each time another write is the one that fails.
-                free = int(needed * (number + chance.random()) / options.times)
+                share = (number + chance.random()) / options.times
+            free = int(needed * (options.least + share * (options.most - options.least)))
                 faults = once(watched.Project(small / "place"), unbroken, free)
             finally:
                 subprocess.run(["umount", small], check=True)
