@@ -40,7 +40,7 @@ class Net(Strict):
 
     about: str
     expect: str
-    # The net it begins as, which is its teacher too: the pretrained one, where none is named; `scratch`: random weights.
+    # The net it begins as, and its teacher: the pretrained one, where none is named. `scratch`: random weights.
     of: Name | None = None
     prune: Pruning | None = None
     schedule: Schedule

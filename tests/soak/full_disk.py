@@ -27,7 +27,7 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--least", type=float, default=0)
-    parser.add_argument("--most", type=float, default=1)  # more: what is there only meanwhile, as checkpoints, counts too
+    parser.add_argument("--most", type=float, default=1)  # more: checkpoints are there only meanwhile
     options = parser.parse_args()
     chance, wrong = random.Random(options.seed), 0
     with tempfile.TemporaryDirectory(prefix="full-disk-") as folder:
@@ -40,7 +40,7 @@ def main() -> int:
             try:
                 # Evenly over the study's course, with some chance: each time another write is the one that fails.
                 share = (number + chance.random()) / options.times
-            free = int(needed * (options.least + share * (options.most - options.least)))
+                free = int(needed * (options.least + share * (options.most - options.least)))
                 faults = once(watched.Project(small / "place"), unbroken, free)
             finally:
                 subprocess.run(["umount", small], check=True)

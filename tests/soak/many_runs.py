@@ -34,12 +34,14 @@ from lib.batch import places
 from lib.evidence import fingerprint, manifest
 
 many, done, rows, digests = study.load("many"), study.load("batch"), [], {}
-models, listed = {}, study.runs(many)
+models, listed, own = {}, study.runs(many), {item.name for item in study.runs(done)}
 for item in study.runs(done):
     models.setdefault(item.step, []).append(places.folder_of(done, item.name))
 today = fingerprint.expected(many, listed)
 for number, item in enumerate(listed):
-    folder, model = places.folder_of(many, item.name), models[item.step][number % len(models[item.step])]
+    folder, others = places.folder_of(many, item.name), models[item.step]
+    # That of the run itself, where the smaller study has it: the figures check what they draw.
+    model = places.folder_of(done, item.name) if item.name in own else others[number % len(others)]
     folder.mkdir(parents=True)
     for file in model.iterdir():
         if file.suffix in (".csv", ".safetensors", ".ipynb"):
