@@ -83,6 +83,17 @@ def at_full_width() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def against_expectations_at_full_width(table: pd.DataFrame) -> pd.DataFrame:
+    """What was expected of each network of `at_full_width` before its first epoch, and what came, in percent."""
+    expected = {"resnet18": "65 to 71", "mobilenet_v2": "45 to 57"}
+    rows = []
+    for row in table[table.network.isin(expected)].to_dict("records"):
+        rows += [(row["network"], "baseline", expected[row["network"]], row["baseline"]),
+                 (row["network"], "lost to pruning and the channel", "3 to 9", row["lost"]),
+                 (row["network"], "lost by the label code", "below 0.5", row["baseline"] - row["label"])]
+    return pd.DataFrame(rows, columns=["network", "what", "expected", "came"])
+
+
 def best_below(table: pd.DataFrame, operations: float) -> str:
     """The network with the most accurate model of at most so many operations, in 10⁶."""
     chosen = table[table["operations (10⁶)"] <= operations]

@@ -56,6 +56,8 @@ def environment() -> jinja2.Environment:
              "results": results, "tables": tables, "choices": choices.choices, "label": label,
              "channels": channels.Tables(study.load("channels")), "networks": networks.compared(),
              "against_expectations": networks.against_expectations, "best_below": networks.best_below,
+             "full_width": networks.at_full_width(),
+             "against_expectations_at_full_width": networks.against_expectations_at_full_width,
              "best": records.summary(study.load("best")), "one_model": one_model.compared(study.load("best"))}
     # Strict: a misspelt name is an error. `finalize` writes every number, so that none is formatted
     # twice, in two ways.
