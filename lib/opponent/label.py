@@ -83,6 +83,28 @@ def _difference(ours, code, right: pd.Series, settings: Study) -> str:
     return f"{difference:+.1f} ± {error:.1f}".replace("-", "−")
 
 
+def of_pruned(codes: pd.DataFrame, ours: pd.DataFrame, symbols: int = 8, snr_db: float = 14.5) -> pd.DataFrame:
+    """Label codes of pruned networks, a row a ratio, beside ours of the same split, ratio and `symbols`.
+
+    `codes` and `ours` are tables of two studies, whose step 2 may differ. Accuracies in percent on all test images,
+    seed 0, operations in 10⁶.
+    """
+    codes = codes[(codes.scheme == LABEL) & (codes.ratio > 0) & (codes.seed == 0)]
+    ours = ours[(ours.scheme == PROPOSED) & (ours.step == "end_to_end") & (ours.variant == "proposed")
+                & (ours.bandwidth == symbols) & (ours.train_snr_db == snr_db) & (ours.snr_db == snr_db)
+                & (ours.seed == 0)]
+    rows = []
+    for (pool, ratio), code in codes.groupby(["pool", "ratio"]):
+        accuracy = 100 * code.groupby(["bandwidth", "snr_db"]).accuracy.mean()
+        same = ours[(ours.pool == pool) & (ours.ratio == ratio)]
+        rows.append({"ratio": f"{ratio:g}", "operations": code.device_macs.iloc[0] / 1e6,
+                     **{f"B = {count:.0f}, {snr:g} dB": accuracy.get((count, snr), np.nan)
+                        for count, snr in ((5, snr_db), (symbols, snr_db), (symbols, 0.0), (16, -5.0))},
+                     f"ours, B = {symbols}": 100 * same.accuracy.mean(),
+                     "operations of ours": same.device_macs.mean() / 1e6})
+    return pd.DataFrame(rows)
+
+
 def over_snr(table: pd.DataFrame, settings: Study) -> pd.DataFrame:
     """Points by which ours lie above the label code, a row a curve of Figures 4 and 5, a column per SNR.
 

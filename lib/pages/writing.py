@@ -54,6 +54,7 @@ def environment() -> jinja2.Environment:
     # Every result of both studies is read here, which all pages share.
     names = {"gpu": numbers.Numbers("gpu"), "quick": numbers.Numbers("quick"), "sure": numbers.sure,
              "results": results, "tables": tables, "choices": choices.choices, "label": label,
+             "pruned": label.of_pruned(results.load("paper"), results.load("gpu")),
              "channels": channels.Tables(study.load("channels")), "networks": networks.compared(),
              "against_expectations": networks.against_expectations, "best_below": networks.best_below,
              "full_width": networks.at_full_width(),

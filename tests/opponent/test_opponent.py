@@ -86,3 +86,16 @@ def test_without_a_label_code_nothing_is_said_of_it():
     table = whole(table)
     assert label.few_symbols(table, SETTINGS).empty and label.over_snr(table, SETTINGS).empty
     assert label.verdict(table, SETTINGS) == "No label code is measured yet."
+
+
+def test_codes_of_pruned_networks_stand_beside_ours_of_the_same_ratio():
+    theirs = codes(*({**point, "ratio": ratio, "device_macs": macs} for ratio, macs in ((0.0, 300e6), (0.5, 150e6))
+                     for point in (*code(5, {14.5: 0.6, 0.0: 0.1}), *code(8, {14.5: 0.625, 0.0: 0.3}))))
+    ours = models(*({"pool": 5, "ratio": ratio, "bandwidth": 8, "snr_db": snr, "accuracy": accuracy,
+                     "device_macs": 149e6}
+                    for ratio, snr, accuracy in ((0.5, 14.5, 0.5), (0.5, 0.0, 0.2), (0.3, 14.5, 0.55))))
+    row, = label.of_pruned(theirs, ours).to_dict("records")  # the unpruned code is no code of a pruned network
+    assert row.pop("ratio") == "0.5"
+    assert np.isnan(row.pop("B = 16, -5 dB"))
+    assert row == pytest.approx({"operations": 150, "B = 5, 14.5 dB": 60, "B = 8, 14.5 dB": 62.5, "B = 8, 0 dB": 30,
+                                 "ours, B = 8": 50, "operations of ours": 149})
