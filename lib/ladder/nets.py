@@ -54,7 +54,8 @@ def _folder(settings: Study, name: str) -> Path:
 
 def key(settings: Study, name: str) -> str:
     """A short hash of all that decides what a net is."""
-    return records.fingerprint(records.parameters(settings, records.NET + name))
+    # Without defaults: an option that is added changes no net that does not take it.
+    return records.fingerprint(records.parameters(settings, records.NET + name, defaults=False))
 
 
 def _train(settings, stage, name, pretrained, folder):

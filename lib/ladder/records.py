@@ -46,7 +46,7 @@ def parameters(settings: Study, name: str, defaults: bool = True) -> dict[str, A
     Without `defaults`, only those that differ from the schema's.
     """
     if name.startswith(NET):
-        return {"net": _net(settings, name.removeprefix(NET))}
+        return {"net": _net(settings, name.removeprefix(NET), defaults)}
     whole = ladder(settings).model_dump(mode="json", exclude=PARTS, exclude_defaults=not defaults)
     if name in (CLEAN, SEPARATION):
         return whole
@@ -62,18 +62,19 @@ def parameters(settings: Study, name: str, defaults: bool = True) -> dict[str, A
     values = rung.model_dump(mode="json", exclude={"about", "expect"}, exclude_defaults=not defaults)
     views = {view: ladder(settings).views[view].model_dump(mode="json", exclude_defaults=not defaults)
              for view in rung.views}
-    of_net = {} if rung.net is None else {"net": _net(settings, rung.net)}
+    of_net = {} if rung.net is None else {"net": _net(settings, rung.net, defaults)}
     if name == ONE:
         return {**whole, **values, "views": views, **of_net, "draws": settings.evaluation.draws}
     bandwidth, snr_db = point(settings, name)
     return {**whole, **values, "views": views, "bandwidth": bandwidth, "snr_db": snr_db, **of_net}
 
 
-def _net(settings, name):
+def _net(settings, name, defaults):
     """All that decides what a net is, back to the pretrained one or to random weights."""
     net = ladder(settings).nets[name]
-    before = net.of if net.of in (None, SCRATCH) else _net(settings, net.of)
-    return {**net.model_dump(mode="json", exclude={"about", "expect"}), "of": before}
+    before = net.of if net.of in (None, SCRATCH) else _net(settings, net.of, defaults)
+    values = net.model_dump(mode="json", exclude={"about", "expect"}, exclude_defaults=not defaults)
+    return {**values, "of": before}
 
 
 def point(settings: Study, name: str) -> tuple[int, float]:

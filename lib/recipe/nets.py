@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from lib import checkpoint, geometry, pruning, training
+from lib import checkpoint, flops, geometry, pruning, training
 from lib.networks import structure
 from lib.recipe import stored
 from lib.recipe.parameters import Net
@@ -88,6 +88,19 @@ def cuts(network: nn.Module, net: Net) -> list[int]:
     return geometry.pruning_steps(total, net.prune.ratio, 0, net.prune.filters_per_step)
 
 
+def operations_saved(network: nn.Module, pool: int, image: tuple[int, int, int]) -> dict[str, int]:
+    """Multiply-accumulates of the device's half, before a split, that one filter of each of its layers costs.
+
+    Its own, and those of the following layers that read it.
+    """
+    def of_device(whole):
+        return flops.count_macs(structure.split(whole, pool)[0], image)
+
+    before = of_device(network)
+    return {name: before - of_device(pruning.remove_filters(network, {name: [0]}))
+            for name in structure.convolutions(network, pool)}
+
+
 def _cut(network, net, count, stage, path, key):
     """The network without the `count` filters of the lowest scores; chosen once, also where a run is broken off."""
     kept = checkpoint.load(path, key, torch.device("cpu"))
@@ -98,6 +111,9 @@ def _cut(network, net, count, stage, path, key):
         scores = pruning.taylor_scores(stage.engine.place(network.eval()), (
             (images.normalise(images.train_images[part].to(stage.engine.device)),
              images.train_labels[part].to(stage.engine.device)) for part in parts), net.prune.pool)
+        if net.prune.per_operation:
+            saved = operations_saved(network, net.prune.pool, stage.image)
+            scores = {name: values / saved[name] ** net.prune.per_operation for name, values in scores.items()}
         network = pruning.remove_filters(network, pruning.select(scores, count))
         checkpoint.save(path, key, {"model": network.state_dict(), "channels": structure.channels(network)})
         return network

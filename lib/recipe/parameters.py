@@ -32,6 +32,9 @@ class Pruning(Strict):
     ratio: float = Field(gt=0, lt=1)
     filters_per_step: int = Field(512, ge=1, le=MOST)
     score_images: int = Field(5000, ge=1, le=MOST)
+    # Scores are divided by this power of the multiply-accumulates that the device saves with a filter. At 1, early
+    # layers keep next to nothing: Taylor scores are normalised in each layer, and their filters cost 30 times as much.
+    per_operation: float = Field(0.0, ge=0, le=1)
     between: Schedule  # of the training after each cut but the last
 
 

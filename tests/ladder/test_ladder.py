@@ -13,6 +13,7 @@ from lib import InputError, study, training, vgg, weights
 from lib.batch import places
 from lib.evidence import manifest
 from lib.ladder import __main__ as command, by_hand, nets, one_model, records
+from lib.recipe import nets as recipe_nets
 from stored import store
 
 NOTEBOOKS = study.ROOT / "notebooks"
@@ -168,6 +169,26 @@ def test_a_net_is_pruned_and_taught_once_and_its_rungs_know_it(tiny, monkeypatch
     changed = study.load("tiny")
     assert all(records.read(changed, name) is None for name in ("net-again", "net-half", "step3"))
     assert records.read(changed, "words") is None and records.read(changed, "clean")  # those of the pretrained stay
+
+
+def test_the_operations_that_a_filter_costs_are_its_own_and_those_of_its_reader():
+    network = vgg.vgg16_bn(10, 0.125)
+    saved = recipe_nets.operations_saved(network, 2, (3, 32, 32))
+    assert saved == {"features.0": 32 * 32 * 9 * (3 + 8), "features.3": 32 * 32 * 9 * 8 + 16 * 16 * 9 * 16,
+                     "features.7": 16 * 16 * 9 * (8 + 16), "features.10": 16 * 16 * 9 * 16}  # read by the edge
+
+
+def test_scores_for_each_operation_leave_a_device_with_fewer(tiny):
+    file = tiny / "params" / "tiny.yaml"
+    file.write_text(file.read_text().replace("\n  views", NETS.replace("of: again, distil: 0.75", "distil: 0.75")))
+    assert command.main(["tiny", "half"]) == 0
+    plain = records.read(study.load("tiny"), "net-half")
+    file.write_text(file.read_text().replace("{ratio: 0.5,", "{ratio: 0.5, per_operation: 0.5,"))
+    assert records.read(study.load("tiny"), "net-half") is None  # another net
+    assert command.main(["tiny", "half"]) == 0
+    saving = records.read(study.load("tiny"), "net-half")
+    assert sum(saving["channels"]) == sum(plain["channels"])
+    assert saving["device_macs"]["5"] < plain["device_macs"]["5"]
 
 
 def test_a_net_from_scratch_begins_at_the_seeds_random_weights(tiny, monkeypatch):
