@@ -5,6 +5,7 @@
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.ticker import NullFormatter
 
 from lib import results, study
 from lib.networks.descriptions import DESCRIPTIONS
@@ -125,9 +126,11 @@ def draw(table: pd.DataFrame, full: pd.DataFrame) -> plt.Figure:
              title=f"split after the stage at each line, B = {BANDWIDTH} at {SNR_DB:g} dB [quick's size]")
     right.set(xscale="log", xlabel=what, title=f"CIFAR-100, full width: split after stage {SPLIT}, ratio {RATIO}, "
                                                f"B = {BANDWIDTH}; ★ label code")
+    right.margins(0.12, 0.2)  # room for the legend below what the label code has
+    right.xaxis.set_minor_formatter(NullFormatter())
     for axis in (left, right):
         axis.title.set_size(8)
-        axis.legend()
+        axis.legend(loc="lower right")
     return figure
 
 
