@@ -353,6 +353,7 @@ def test_the_lesson_climbs_a_small_ladder_at_another_point(tiny, monkeypatch):
     monkeypatch.chdir(NOTEBOOKS)
     monkeypatch.setattr(sys, "path", list(sys.path))
     plt.switch_backend("Agg")
+    plt.close("all")  # what tests before this one drew
     namespace = {}
     for cell in book["cells"]:
         if cell["cell_type"] == "code":
