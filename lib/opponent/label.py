@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from lib import results
 from lib.claims import points, statistics
 from lib.evaluation import unpack
 from lib.results import PROPOSED
@@ -90,9 +91,7 @@ def of_pruned(codes: pd.DataFrame, ours: pd.DataFrame, symbols: int = 8, snr_db:
     seed 0, operations in 10⁶.
     """
     codes = codes[(codes.scheme == LABEL) & (codes.ratio > 0) & (codes.seed == 0)]
-    ours = ours[(ours.scheme == PROPOSED) & (ours.step == "end_to_end") & (ours.variant == "proposed")
-                & (ours.bandwidth == symbols) & (ours.train_snr_db == snr_db) & (ours.snr_db == snr_db)
-                & (ours.seed == 0)]
+    ours = results.end_to_end(ours, bandwidth=symbols, train_snr_db=snr_db, snr_db=snr_db, seed=0)
     rows = []
     for (pool, ratio), code in codes.groupby(["pool", "ratio"]):
         accuracy = 100 * code.groupby(["bandwidth", "snr_db"]).accuracy.mean()

@@ -68,8 +68,8 @@ def at_full_width() -> pd.DataFrame:
             continue
         table = table[table.seed == 0]
         pruned = table[(table.step == "prune") & (table.pool == SPLIT) & (table.ratio == RATIO)]
-        models = results.end_to_end(table, pool=SPLIT, ratio=RATIO, bandwidth=BANDWIDTH, train_snr_db=SNR_DB)
-        models = models[models.snr_db == SNR_DB]
+        models = results.end_to_end(table, pool=SPLIT, ratio=RATIO, bandwidth=BANDWIDTH, train_snr_db=SNR_DB,
+                                    snr_db=SNR_DB)
         label = table[(table.scheme == "Label code") & (table.ratio == 0) & (table.bandwidth == 8)
                       & (table.snr_db == SNR_DB)]
         if pruned.empty or models.empty:

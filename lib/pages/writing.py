@@ -52,9 +52,10 @@ def pages() -> dict[Path, str]:
 def environment() -> jinja2.Environment:
     """What an expression of a template can use; the results are read once a process."""
     # Every result of both studies is read here, which all pages share.
-    names = {"gpu": numbers.Numbers("gpu"), "quick": numbers.Numbers("quick"), "sure": numbers.sure,
+    gpu = numbers.Numbers("gpu")
+    names = {"gpu": gpu, "quick": numbers.Numbers("quick"), "sure": numbers.sure,
              "results": results, "tables": tables, "choices": choices.choices, "label": label,
-             "pruned": label.of_pruned(results.load("paper"), results.load("gpu")),
+             "pruned": label.of_pruned(results.load("paper"), gpu.table),
              "channels": channels.Tables(study.load("channels")), "networks": networks.compared(),
              "against_expectations": networks.against_expectations, "best_below": networks.best_below,
              "full_width": networks.at_full_width(),
