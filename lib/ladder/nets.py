@@ -47,6 +47,13 @@ def load(settings: Study, stage: Stage, name: str | None, pretrained: nn.Module)
     return stage.rebuild(weights.load(folder), stored["channels"], settings.classes)
 
 
+def before(settings: Study, stage: Stage, name: str | None, pretrained: nn.Module) -> nn.Module:
+    """What a net was made of, and learns from; the pretrained network for itself, and for a net from scratch that net.
+    """
+    of = None if name is None else records.ladder(settings).nets[name].of
+    return load(settings, stage, name if of == SCRATCH else of, pretrained)
+
+
 def _folder(settings: Study, name: str) -> Path:
     # By its parameters too: weights of others are never taken for these.
     return records.folder(settings) / "nets" / f"{name}-{key(settings, name)}"
@@ -60,9 +67,9 @@ def key(settings: Study, name: str) -> str:
 
 def _train(settings, stage, name, pretrained, folder):
     spec, began = records.ladder(settings).nets[name], time.monotonic()
-    before = load(settings, stage, spec.of, pretrained)
+    start = load(settings, stage, spec.of, pretrained)
     print(f"{name}: {spec.about}", flush=True)
-    network = nets.train(spec, before, stage, folder, key(settings, name), lambda line: print(line, flush=True))
+    network = nets.train(spec, start, stage, folder, key(settings, name), lambda line: print(line, flush=True))
     for file, part in weights.files(network.state_dict(), half=True).items():
         places.replace(folder / file, lambda path, part=part: weights.save(path, part))
     for file in folder.glob("*.checkpoint"):

@@ -7,14 +7,16 @@ import copy
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import torch
 from torch import nn
 
 from lib import checkpoint, flops, geometry, pruning, training
 from lib.networks import structure
-from lib.recipe import stored
+from lib.recipe import parameters, stored
 from lib.recipe.parameters import Net
 from lib.recipe.training import task_loss
+from lib.schedule import Schedule
 from lib.stage import Stage
 
 
@@ -32,10 +34,15 @@ class Taught(nn.Module):
         with torch.no_grad():
             return logits, torch.zeros_like(logits) if teacher is None else teacher(images)
 
+    @property
+    def link(self) -> nn.Module:
+        """That of a student which has one, and which may be trained at a rate of its own."""
+        return self.student.link
 
-def loss(net: Net) -> Callable:
+
+def loss(spec: parameters.Taught) -> Callable:
     """loss((student's logits, teacher's), labels) of `training.fit`."""
-    of_targets = task_loss(net.distil, net.temperature, net.smoothing)
+    of_targets = task_loss(spec.distil, spec.temperature, spec.smoothing)
 
     def value(outputs: tuple[torch.Tensor, torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
         logits, teacher = outputs
@@ -43,16 +50,30 @@ def loss(net: Net) -> Callable:
     return value
 
 
-def harder(net: Net, normalise: Callable) -> Callable:
+def harder(spec: parameters.Taught, normalise: Callable) -> Callable:
     """What becomes of a batch of cropped and flipped images: zoomed, with a hole, normalised."""
     def prepare(images: torch.Tensor) -> torch.Tensor:
         # The default generator: training seeds it anew for each epoch.
-        if net.least < 1:
-            images = stored.zoom(images, net.least, torch.default_generator)
-        if net.hole:
-            images = stored.cut_out(images, net.hole, torch.default_generator)
+        if spec.least < 1:
+            images = stored.zoom(images, spec.least, torch.default_generator)
+        if spec.hole:
+            images = stored.cut_out(images, spec.hole, torch.default_generator)
         return normalise(images)
     return prepare
+
+
+def fit(spec: parameters.Taught, student: nn.Module, teacher: nn.Module | None, stage: Stage, checkpoint: Path,
+        key: str, schedule: Schedule | None = None, report: Callable = print) -> pd.DataFrame:
+    """Train the student, images to logits, in place, by the schedule of `spec` or another; returns its curve.
+
+    `checkpoint` is resumed where it carries the `key`. The teacher stays as it is, and is used where `spec` distils.
+    """
+    if spec.distil:
+        teacher = copy.deepcopy(teacher).eval().requires_grad_(False)
+    images = stage.data
+    return stage.fit(Taught(student, teacher if spec.distil else None), images.train_images, images.train_labels,
+                     loss(spec), schedule or spec.schedule, checkpoint.stem, prepare=harder(spec, images.normalise),
+                     augmented=True, report=report, checkpoint=checkpoint, key=key)
 
 
 def train(net: Net, before: nn.Module, stage: Stage, folder: Path, key: str, report: Callable = print) -> nn.Module:
@@ -61,22 +82,18 @@ def train(net: Net, before: nn.Module, stage: Stage, folder: Path, key: str, rep
     `folder` holds checkpoints, which are resumed where they carry the `key`.
     """
     network, done = copy.deepcopy(before), 0
-    teacher = copy.deepcopy(before).eval().requires_grad_(False) if net.distil else None
     folder.mkdir(parents=True, exist_ok=True)
 
-    def fit(network, schedule, name):
-        images = stage.data
-        stage.fit(Taught(network, teacher), images.train_images, images.train_labels, loss(net), schedule, name,
-                  prepare=harder(net, images.normalise), augmented=True, report=report,
-                  checkpoint=folder / f"{name}.checkpoint", key=f"{key} {name}")
+    def taught(network, schedule, name):
+        fit(net, network, before, stage, folder / f"{name}.checkpoint", f"{key} {name}", schedule, report)
 
     counts = cuts(network, net)
     for number, count in enumerate(counts, 1):
         done += count
         network = _cut(network, net, count, stage, folder / f"network{done}.checkpoint", f"{key} {done}")
         if number < len(counts):
-            fit(network, net.prune.between, f"cut{done}")
-    fit(network, net.schedule, "last")
+            taught(network, net.prune.between, f"cut{done}")
+    taught(network, net.schedule, "last")
     return network.eval()
 
 

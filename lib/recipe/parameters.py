@@ -38,14 +38,9 @@ class Pruning(Strict):
     between: Schedule  # of the training after each cut but the last
 
 
-class Net(Strict):
-    """A network that another one becomes by training, and by pruning before it, where it says so."""
+class Taught(Strict):
+    """A training on images, cropped and flipped, of a network or of all of a system; with a teacher or without one."""
 
-    about: str
-    expect: str
-    # The net it begins as, and its teacher: the pretrained one, where none is named. `scratch`: random weights.
-    of: Name | None = None
-    prune: Pruning | None = None
     schedule: Schedule
     smoothing: float = Field(0.0, ge=0, lt=1)  # of the labels (Szegedy et al., 2016)
     hole: int = Field(0, ge=0, le=32)  # of training images, beside crops and flips: as in a view
@@ -53,10 +48,22 @@ class Net(Strict):
     distil: float = Field(0.0, ge=0, le=1)  # of the loss, the share that is the teacher's answer
     temperature: Temperature = 2.0
 
+
+class Net(Taught):
+    """A network that another one becomes by training, and by pruning before it, where it says so."""
+
+    about: str
+    expect: str
+    # The net it begins as, and its teacher: the pretrained one, where none is named. `scratch`: random weights.
+    of: Name | None = None
+    prune: Pruning | None = None
+
     @model_validator(mode="after")
-    def random_weights_teach_nothing(self) -> Self:
+    def it_has_what_it_asks_for(self) -> Self:
         if self.of == SCRATCH and (self.distil or self.prune):
             raise InputError("A net that begins at random weights has no teacher (distil) and no scores to prune by.")
+        if self.schedule.link_lr or self.prune and self.prune.between.link_lr:
+            raise InputError("A net has no link that a rate of its own (link_lr) could be of.")
         return self
 
 
@@ -80,6 +87,8 @@ class Rung(Strict):
     bandwidth: Bandwidth | None = None  # where they differ from the ladder's
     snr_db: SNR | None = None
     snr_range: list[SNR] = Field([], max_length=2)  # least and most dB of one model for all, which knows the SNR
+    # Afterwards both halves and the codec are trained together (step 4); the teacher is what the net was made of.
+    whole: Taught | None = None
 
     @model_validator(mode="after")
     def its_parts_fit(self) -> Self:
@@ -91,6 +100,8 @@ class Rung(Strict):
             raise InputError("A device that classifies has all convolutions: words and logits are of pooling 5.")
         if self.pool != 5 and self.loss != "features" and not self.train_edge:
             raise InputError("Before pooling 5 the edge half has batch norm, which is trained too: train_edge.")
+        if self.whole and (self.loss != "task" or not self.train_edge):
+            raise InputError("The whole is trained for the task, and the edge half with it: loss task, train_edge.")
         if self.neighbours and self.start != "words":
             raise InputError("Only words have neighbours.")
         if self.snr_range and (self.start != "words" or self.snr_range != sorted(set(self.snr_range))[-2:]

@@ -24,6 +24,22 @@ class OnFeatures(nn.Module):
         return self.edge(self.link(features))
 
 
+class OnImages(nn.Module):
+    """The device half before what is trained on its features: images [N, 3, H, W] to logits."""
+
+    def __init__(self, device_half: nn.Module, on_features: OnFeatures):
+        super().__init__()
+        self.device_half, self.on_features = device_half, on_features
+
+    @property
+    def link(self) -> codec.Link:
+        """The codec, which may be trained at a rate of its own."""
+        return self.on_features.link
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.on_features(self.device_half(images))
+
+
 def task_loss(distil: float, temperature: float, smoothing: float = 0.0) -> Callable:
     """loss(logits [N, classes], target [N, 1 + classes]): cross-entropy, and the distance to a teacher's answer.
 

@@ -1,5 +1,6 @@
 """The ladder as a command: rungs are computed once, kept with their parameters, and told in words."""
 
+import copy
 import json
 import shutil
 import sys
@@ -13,7 +14,7 @@ from lib import InputError, study, training, vgg, weights
 from lib.batch import places
 from lib.evidence import manifest
 from lib.ladder import __main__ as command, by_hand, nets, one_model, records
-from lib.recipe import nets as recipe_nets
+from lib.recipe import nets as recipe_nets, training as recipe_training
 from stored import store
 
 NOTEBOOKS = study.ROOT / "notebooks"
@@ -117,6 +118,7 @@ def test_a_ladder_of_a_network_that_is_not_here_is_refused(root):
     ("loss: task", "loss: wrong, distil: 0.5", "nothing to distil"),
     ("start: words", "start: words, snr_range: [5.0, 5.0]", "least and the most"),
     ("start: words", "start: logits, snr_range: [0.0, 5.0]", "least and the most"),
+    ("start: words", "whole: {schedule: {epochs: 1, lr: 0.1}}", "the edge half with it"),
     ("start: words", "start: logits, pool: 4", "are of pooling 5"), ("start: words", "pool: 4", "train_edge"),
     ("bandwidth: 6", "bandwidth: 1", "bandwidth")])
 def test_a_ladder_that_makes_no_sense_is_refused(root, old, new, message):
@@ -237,6 +239,75 @@ def test_a_net_that_is_broken_off_ends_with_the_same_weights(tiny, monkeypatch):
     assert all(torch.equal(value, resumed[name]) for name, value in unbroken.items())
 
 
+WHOLE = """loss: task, start: perceptron, train_edge: true,
+            whole: {distil: 0.5, least: 0.8, schedule: {epochs: 2, lr: 0.01, link_lr: 0.05, images_per_epoch: 200}}"""
+
+
+@pytest.fixture
+def with_whole(tiny):
+    """The study with a net that is there, and on it a rung of which all is trained together."""
+    file = tiny / "params" / "tiny.yaml"
+    file.write_text(file.read_text().replace("\n  views", NETS)
+                    .replace("loss: task, start: words", "net: half, " + WHOLE))
+    assert command.main(["tiny", "half"]) == 0
+    return study.load("tiny")
+
+
+def test_the_whole_is_trained_from_what_was_found_on_features(with_whole, monkeypatch):
+    climb, seen, original = command.Climb(with_whole).on("half"), [], recipe_nets.fit
+
+    def fit(spec, student, teacher, *rest, **options):
+        seen.extend([copy.deepcopy(student.state_dict()), student, teacher])
+        return original(spec, student, teacher, *rest, **options)
+
+    monkeypatch.setattr(recipe_nets, "fit", fit)
+    device = copy.deepcopy(climb.device.state_dict())
+    climb.rung("words")
+    begun, student, teacher = seen
+    assert all(torch.equal(value, begun[f"device_half.{name}"]) for name, value in device.items())
+    assert all(torch.equal(value, climb.device.state_dict()[name]) for name, value in device.items())  # other rungs'
+    changed = [name for name, value in student.state_dict().items() if not torch.equal(value, begun[name])]
+    assert all(any(name.startswith(part) for name in changed)
+               for part in ("device_half.0.", "on_features.link.encoder.", "on_features.edge."))
+    again = weights.load(nets._folder(with_whole, "again"))
+    assert all(torch.equal(value, again[name]) for name, value in teacher.state_dict().items())
+
+    stored = records.read(with_whole, "words")
+    assert len(stored["history"]["loss"]) == 2
+    assert stored["metrics"]["device_macs"] == climb.device_macs + climb.test_features.shape[1] * 256 + 256 * 6
+    images = climb.stage.data.normalise(climb.stage.data.test_images)
+    with torch.no_grad():
+        features = student.device_half(images).bfloat16()
+    points = recipe_training.accuracy(student.on_features, features, climb.stage.data.test_labels, [0.0],
+                                      with_whole.evaluation.draws, climb.ladder.batch_size)
+    assert stored["over_snr"]["0.0"] == pytest.approx(points.accuracy.mean(), abs=0.005)
+
+
+def test_a_whole_that_is_broken_off_ends_with_the_same_numbers(with_whole, monkeypatch):
+    assert command.main(["tiny", "words"]) == 0
+    unbroken = records.read(with_whole, "words")
+    (records.folder(with_whole) / "words.json").unlink()
+
+    class BrokenOff(Exception):
+        pass
+
+    def save(path, *rest):
+        original(path, *rest)
+        if path is not None:
+            raise BrokenOff
+
+    original = training.checkpoints.save
+    with monkeypatch.context() as broken:
+        broken.setattr(training.checkpoints, "save", save)
+        with pytest.raises(BrokenOff):
+            command.main(["tiny", "words"])
+    assert [file.name for file in records.folder(with_whole).rglob("*.checkpoint")] == ["words.checkpoint"]
+    assert command.main(["tiny", "words"]) == 0
+    resumed = records.read(with_whole, "words")
+    assert resumed["over_snr"] == unbroken["over_snr"] and resumed["history"]["loss"] == unbroken["history"]["loss"]
+    assert not list(records.folder(with_whole).rglob("*.checkpoint"))
+
+
 ONE_MODEL = """
   one_model: {about: one, expect: equal, net: NET, views: [plain], bandwidths: [2, 4], snr_range: [0.0, 10.0],
               snrs_db: [0.0, 10.0], fixed_db: 10.0, schedule: {epochs: 1, lr: 0.001, images_per_epoch: 200}}
@@ -274,6 +345,8 @@ def test_one_model_that_makes_no_sense_is_refused(root, old, new, message):
 @pytest.mark.parametrize("old, new, message", [
     ("of: again", "of: none", "no net 'none' before it"), ("    half:", "    words:", "a rung has this name"),
     ("ratio: 0.5", "ratio: 1.0", "ratio"), ("of: again", "of: scratch", "no teacher"),
+    ("{epochs: 2, lr: 0.01,", "{epochs: 2, lr: 0.01, link_lr: 0.1,", "no link"),
+    ("between: {epochs: 1,", "between: {epochs: 1, link_lr: 0.1,", "no link"),
     ("again:", "scratch:", "taken")])
 def test_nets_that_make_no_sense_are_refused(root, old, new, message):
     assert old in NETS
