@@ -175,6 +175,7 @@ def _net_row(settings, name):
     metrics = stored.get("metrics", {})
     macs = {int(pool): value / 1e6 for pool, value in stored.get("device_macs", {}).items()}
     return {"name": name, "about": net.about, "expect": net.expect, "of": net.of, "macs": macs,
+            "classifier": _scaled(metrics.get("classifier_macs"), 1e-6),
             "accuracy": _scaled(metrics.get("accuracy"), 100), "minutes": _scaled(metrics.get("seconds"), 1 / 60),
             "label": {(row["symbols"], row["snr_db"]): 100 * row["accuracy"] for row in stored.get("label", [])}}
 

@@ -1,6 +1,6 @@
 """The ladder as bars, what was expected beside what came: docs/best.md and the lesson 43_best.
 
-    python -m lib.pages.best        draws outputs/best/ladder/ladder.png from what is computed
+    python -m lib.pages.best        draws outputs/best/ladder/ladder.png and figures.png from what is computed
 """
 
 import re
@@ -13,6 +13,7 @@ from matplotlib.patches import Patch
 from lib import results, study
 from lib.ladder import records
 from lib.opponent.label import COLOR, LABEL
+from lib.pages import best_figures
 from lib.report import style
 from lib.study import Study
 
@@ -119,11 +120,13 @@ def draw_one_model(compared: pd.DataFrame) -> Figure:
 
 
 def main() -> None:
-    """Draw what is computed of `best`."""
+    """Draw what is computed of `best`, and store the numbers behind it."""
     settings = study.load("best")
-    folder = records.folder(settings)
-    bars(settings).to_csv(folder / "ladder.csv", index=False, float_format="%.6g")
-    draw(settings).savefig(folder / "ladder.png", dpi=150, bbox_inches="tight", metadata={"Software": None})
+    folder, points = records.folder(settings), best_figures.points(settings)
+    for name, table, figure in (("ladder", bars(settings), draw(settings)),
+                                ("figures", points, best_figures.draw(settings, points))):
+        table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
+        figure.savefig(folder / f"{name}.png", dpi=150, bbox_inches="tight", metadata={"Software": None})
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import pytest
 from helpers import TINY
 from lib import study
 from lib.ladder import records
-from lib.pages import best
+from lib.pages import best, best_figures
 from stored import point, store
 
 LADDER = """
@@ -87,8 +87,10 @@ def test_a_ladder_without_records_has_no_bars(root):
 
 def test_the_figure_of_the_page_lies_beside_its_records(root):
     folder = records.folder(study.load("best"))
-    records.store(study.load("best"), "step3", {"metrics": {"accuracy": 0.25, "device_macs": 2e6, "seconds": 1.0}})
+    records.store(study.load("best"), "step3", {"metrics": {"accuracy": 0.25, "device_macs": 2e6, "seconds": 1.0},
+                                                "over_snr": {"14.5": 0.25}})
     best.main()
+    assert (folder / "figures.png").stat().st_size > 10_000 and "step3" in (folder / "figures.csv").read_text()
     assert (folder / "ladder.png").stat().st_size > 10_000
     assert (folder / "ladder.csv").read_text().splitlines()[1].startswith(",step3,features,8,26,26,25")
     plt.close("all")
@@ -102,4 +104,105 @@ def test_one_model_has_a_panel_a_bandwidth_with_all_three_curves():
     assert {line.get_label(): list(line.get_ydata()) for line in first.lines} == {
         "trained for its point": [41, 72], "one model for all": [40, 70], "trained for one SNR": [35, 72]}
     assert all(list(line.get_xdata()) == [0, 10] for line in first.lines)
+    plt.close("all")
+
+
+
+# Figures 3 to 5
+
+FIGURES = """
+ladder:
+  bandwidth: 4
+  snr_db: 14.5
+  nets:
+    half: {about: "", expect: "", schedule: &once {epochs: 1, lr: 0.1}, prune: {ratio: 0.5, between: *once}}
+    fresh: {about: "", expect: "", of: scratch, schedule: *once}
+    fresh_half: {about: "", expect: "", of: fresh, schedule: *once, prune: {ratio: 0.5, between: *once}}
+  one_model: {about: "", expect: "", net: half, views: [plain], bandwidths: [4, 8], snr_range: [0, 10],
+              snrs_db: [0, 14.5], fixed_db: 14.5, schedule: *once}
+  views: {plain: {crops: false}}
+  rungs:
+    deep: {about: "", expect: "", views: [plain], schedule: *once, start: perceptron}
+    other_snr: {about: "", expect: "", views: [plain], schedule: *once, snr_db: 0.0}
+    later: {about: "", expect: "", views: [plain], schedule: *once}
+    half_b5: {about: "", expect: "", net: half, views: [plain], schedule: *once, bandwidth: 5}
+    half_words: {about: "", expect: "", net: half, views: [plain], schedule: *once, loss: wrong, start: words}
+    half_flat: {about: "", expect: "", net: half, views: [plain], schedule: *once}
+    half_deep: {about: "", expect: "", net: half, views: [plain], schedule: *once}
+    fresh_deep: {about: "", expect: "", net: fresh_half, views: [plain], schedule: *once, start: perceptron}
+"""
+OF_RUNGS = {"deep": 0.65, "other_snr": 0.9, "half_b5": 0.6, "half_words": 0.9, "half_flat": 0.3, "half_deep": 0.6,
+            "fresh_deep": 0.69}
+
+
+@pytest.fixture
+def points(root):
+    """Of a study that has all kinds of models, each tried at 0 and 14.5 dB."""
+    ladder = "figure3: {ladders: [{pool: 5, ratios: [0.5], bandwidths: [4]}]}"
+    (root / "params" / "tiny.yaml").write_text(TINY.replace("figure3: {}", ladder) + CODE + FIGURES)
+    settings = study.load("tiny")
+    records.store(settings, "clean", {"metrics": {"accuracy": 0.66}})
+    for name, accuracy in OF_RUNGS.items():
+        records.store(settings, name, {"metrics": {"accuracy": accuracy, "device_macs": 2e6, "seconds": 1.0},
+                                       "over_snr": {"0.0": accuracy / 2, "14.5": accuracy}})
+    for name, accuracy in (("half", 0.64), ("fresh", 0.7), ("fresh_half", 0.68)):
+        records.store(settings, f"net-{name}", {
+            "metrics": {"accuracy": accuracy, "seconds": 1.0, "classifier_macs": 500_000}, "device_macs": {"5": 1e6},
+            "label": [{"symbols": 4, "snr_db": snr, "accuracy": accuracy - 0.01} for snr in (0.0, 14.5)]})
+    records.store(settings, "one_model", {"metrics": {}, "points": [
+        {"model": model, "bandwidth": bandwidth, "train_snr_db": snr, "snr_db": snr, "accuracy": bandwidth / 20}
+        for model in ("one", "own") for bandwidth in (4, 8) for snr in (0.0, 14.5)]})
+    of_paper = {"end_to_end/pool5-r0.50-b4": ({}, 5, 0.5, 4), "end_to_end/pool2-r0.50-b64": ({}, 2, 0.5, 64),
+                "baselines/label-pool5-r0.00-b4": ({"scheme": "Label code"}, 5, 0.0, 4)}
+    for name, (scheme, pool, ratio, bandwidth) in of_paper.items():
+        store(root, f"{name}-snr14.5-s0", {"device_macs": 3_000_000, "symbols": bandwidth, **scheme},
+              [point(14.5, 0, 0.3), point(14.5, 1, 0.32), point(0.0, 0, 0.1)], study_name="tiny", seed=0, pool=pool,
+              ratio=ratio, bandwidth=bandwidth, snr_db=14.5, variant="proposed")
+    yield settings, best_figures.points(settings)
+    plt.close("all")
+
+
+def test_every_model_of_a_late_split_has_its_numbers_and_the_baseline_that_it_comes_from(points):
+    _, table = points
+    at = table[table.snr_db == 14.5].set_index("model")
+    rungs = at[at.kind == "best"]
+    # Not the one of another SNR, not the one that begins as the label code, not the one that is not computed.
+    assert sorted(rungs.index) == ["deep", "fresh_deep", "half_b5", "half_deep", "half_flat"]
+    assert rungs.baseline.to_dict() == pytest.approx(
+        {"deep": 66, "half_b5": 66, "half_deep": 66, "half_flat": 66, "fresh_deep": 70})
+    assert rungs.accuracy["half_b5"] == 60 and rungs.symbols["half_b5"] == 5 and rungs.operations["deep"] == 2
+    codes = at[at.kind == "Label code"].set_index("net")
+    assert codes.accuracy.to_dict() == pytest.approx({"half": 63, "fresh": 69, "fresh_half": 67, "pretrained": 31})
+    assert codes.operations.to_dict() == pytest.approx({"half": 1.5, "fresh": 1.5, "fresh_half": 1.5, "pretrained": 3})
+    assert codes.baseline.to_dict() == pytest.approx({"half": 66, "fresh": 70, "fresh_half": 70, "pretrained": 66})
+    paper = at[at.kind == "the paper's recipe"]  # after pooling 2 is none of theirs
+    assert paper.accuracy.tolist() == pytest.approx([31]) and paper.baseline.tolist() == [66]
+    assert at[at.kind == "one model for all"].accuracy.tolist() == pytest.approx([20, 40])
+
+
+def test_figure_3_is_filled_within_two_points_and_4_and_5_have_the_right_lines(points):
+    settings, table = points
+    third, fourth, fifth = best_figures.draw(settings, table).axes
+
+    def lines(axis):
+        return {line.get_label(): line for line in axis.lines if not line.get_label().startswith("_")}
+
+    filled = {name: sorted(line.get_xdata()) for name, line in lines(third).items()}
+    assert filled["best, within"] == [2, 2] and filled["best, not"] == [2, 2, 2]  # `deep` and `fresh_deep`
+    assert filled["Label code, within"] == [1.5] and filled["Label code, not"] == [1.5, 1.5, 3]
+    assert filled["the paper's recipe, within"] == [] and filled["the paper's recipe, not"] == [3]
+    faces = {name: line.get_markerfacecolor() for name, line in lines(third).items()}
+    assert faces["best, not"] == "none" != faces["best, within"]
+    assert {name: list(line.get_ydata()) for name, line in lines(fourth).items() if ":" in name} == {
+        "pretrained: deep": [32.5, 65], "half: half_deep": [30, 60], "fresh_half: fresh_deep": [34.5, 69]}
+    assert {name: list(line.get_ydata()) for name, line in lines(fifth).items() if "B =" in name} == {
+        "one model for all, B = 4": [20, 20], "one model for all, B = 8": [40, 40]}
+    assert [text.get_text() for text in fifth.texts] == ["B = 4"]
+
+
+def test_without_any_result_there_is_nothing_to_draw(root):
+    (root / "params" / "tiny.yaml").write_text(TINY + LADDER)
+    settings = study.load("tiny")
+    table = best_figures.points(settings)
+    assert table.empty and len(best_figures.draw(settings, table).axes) == 3
     plt.close("all")

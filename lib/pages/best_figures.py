@@ -1,0 +1,161 @@
+"""Figures 3 to 5 of the profile `best` after poolings 4 and 5, the paper's recipe faint behind them, and label codes.
+
+    python -m lib.pages.best        draws them, too: outputs/best/ladder/figures.png
+"""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
+
+from lib import results
+from lib.claims.verdicts import PAPER_HALF
+from lib.ladder import one_model, records
+from lib.opponent.label import COLOR, LABEL
+from lib.recipe.parameters import SCRATCH
+from lib.report import style
+from lib.study import Study
+
+COLUMNS = ["kind", "model", "net", "pool", "ratio", "symbols", "operations", "snr_db", "accuracy", "baseline"]
+BEST, PAPER, ONE = "best", "the paper's recipe", "one model for all"
+TOLERANCE = 2.0  # points below the baseline: Figure 3's
+FAINT = {"color": "0.72", "zorder": 1}
+
+
+def points(settings: Study) -> pd.DataFrame:
+    """A row a model and SNR: what it is, what it sends and costs (operations in 10⁶), accuracy in percent.
+
+    `baseline` is what the unpruned network that it comes from has without a channel. Models are trained at the ladder's
+    SNR and tried at all, label codes designed for none; `one model for all` is trained for all SNRs, and its operations
+    are not told. Empty where nothing is measured.
+    """
+    rows = [*_rungs(settings), *_codes(settings), *_one_model(settings), *_of_paper(settings)]
+    return pd.DataFrame(rows, columns=COLUMNS).sort_values(COLUMNS[:-3], ignore_index=True, kind="stable")
+
+
+def _baseline(summary, ladder, net):
+    """Accuracy of the unpruned network that a net was made of: the first before it that has lost no filter."""
+    while net is not None and ladder.nets[net].prune is not None:
+        net = ladder.nets[net].of
+    return summary.clean if net in (None, SCRATCH) else summary.of[net]["accuracy"]
+
+
+def _rungs(settings):
+    summary, ladder = records.summary(settings), records.ladder(settings)
+    for rung in summary.rungs:
+        # One that begins as the label code is the opponent, hardly changed.
+        if rung["snr_db"] != ladder.snr_db or rung["start"] == "words" or rung["accuracy"] is None:
+            continue
+        common = {"kind": BEST, "model": rung["name"], "net": rung["net"] or "pretrained", "pool": rung["pool"],
+                  "symbols": rung["bandwidth"], "operations": rung["macs"],
+                  "baseline": _baseline(summary, ladder, rung["net"])}
+        for snr, accuracy in rung["over_snr"].items():
+            yield {**common, "snr_db": snr, "accuracy": accuracy}
+
+
+def _codes(settings):
+    summary, ladder = records.summary(settings), records.ladder(settings)
+    for net in summary.nets:
+        if net["accuracy"] is None:
+            continue
+        operations = net["macs"][5] + net["classifier"]
+        for (symbols, snr), accuracy in net["label"].items():
+            yield {"kind": LABEL, "model": f"{net['name']}, B = {symbols}", "net": net["name"], "pool": 5,
+                   "symbols": symbols, "operations": operations, "snr_db": snr, "accuracy": accuracy,
+                   "baseline": _baseline(summary, ladder, net["name"])}
+
+
+def _one_model(settings):
+    compared, spec = one_model.compared(settings), records.ladder(settings).one_model
+    for row in compared.to_dict("records"):
+        yield {"kind": ONE, "model": ONE, "net": spec.net or "pretrained", "pool": 5, "symbols": row["bandwidth"],
+               "snr_db": row["snr_db"], "accuracy": row["one"],
+               "baseline": _baseline(records.summary(settings), records.ladder(settings), spec.net)}
+
+
+def _of_paper(settings):
+    """What the pretrained network's study has after poolings 4 and 5: its models, and that network's label codes."""
+    ladder, table = records.ladder(settings), results.load(settings.pretrain_from or settings.name)
+    table = table[(table.seed == ladder.seed) & (table.step != "pretrain") & table.pool.isin([4, 5])]
+    baseline = records.summary(settings).clean
+    for kind, models in ((PAPER, results.end_to_end(table, train_snr_db=ladder.snr_db)),
+                         (LABEL, table[(table.scheme == LABEL) & (table.ratio == 0)])):
+        point = ["run", "pool", "ratio", "bandwidth", "device_macs", "snr_db"]
+        for row in models.groupby(point).accuracy.mean().reset_index().itertuples():
+            yield {"kind": kind, "model": row.run, "net": "pruned" if row.ratio else "pretrained",
+                   "pool": int(row.pool), "ratio": row.ratio, "symbols": int(row.bandwidth),
+                   "operations": row.device_macs / 1e6, "snr_db": row.snr_db, "accuracy": 100 * row.accuracy,
+                   "baseline": baseline}
+
+
+def draw(settings: Study, table: pd.DataFrame) -> Figure:
+    """Figure 3 (operations and symbols), 4 (accuracy over SNR by network) and 5 (by bandwidth) of `points`."""
+    figure, axes = plt.subplots(1, 3, figsize=(14, 4), layout="constrained")
+    ladder = records.ladder(settings)
+    _figure3(axes[0], table[table.snr_db == ladder.snr_db])
+    _figure4(axes[1], table, ladder)
+    _figure5(axes[2], table, ladder)
+    for axis in axes:
+        axis.title.set_size(8)
+        axis.legend(fontsize=6.5)
+    return figure
+
+
+def _figure3(axis: Axes, table: pd.DataFrame) -> None:
+    """Filled within the tolerance of its own baseline, else hollow; all test images."""
+    looks = {PAPER: {"marker": "o", **FAINT}, LABEL: {"marker": style.MARKERS[-1], "color": COLOR},
+             BEST: {"marker": "s", "color": style.COLORS[0]}}
+    for kind, look in looks.items():
+        models = table[table.kind == kind]
+        within = models.accuracy >= models.baseline - TOLERANCE
+        axis.plot(models[within].operations, models[within].symbols, ls="", label=f"{kind}, within", **look)
+        axis.plot(models[~within].operations, models[~within].symbols, ls="", mfc="none", label=f"{kind}, not", **look)
+    axis.axvline(PAPER_HALF / 1e6, color="grey", ls=":", lw=1, label="half of the network")
+    axis.plot([PAPER_HALF / 1e6], [8], "kx", ms=8, mew=2, label="C4, as the paper claims it")
+    axis.set_yscale("log", base=2)
+    axis.yaxis.set_major_formatter(ScalarFormatter())
+    axis.set(xlabel="device operations (10⁶ MACs)", ylabel="real symbols per image",
+             title=f"Figure 3: within {TOLERANCE:g} points of its own baseline, after poolings 4 and 5")
+
+
+def _figure4(axis: Axes, table: pd.DataFrame, ladder) -> None:
+    """Of each network the rung that is most accurate at the ladder's point."""
+    table = table[(table.symbols == ladder.bandwidth) & (table.pool == 5)]
+    _faint(axis, table[table.kind == PAPER], "ratio")
+    models = table[table.kind == BEST]
+    for number, (net, rows) in enumerate(models.groupby("net", sort=False)):
+        name = rows[rows.snr_db == ladder.snr_db].set_index("model").accuracy.idxmax()
+        _line(axis, rows[rows.model == name], f"{net}: {name}", style.COLORS[number], style.MARKERS[number])
+        code = table[(table.kind == LABEL) & (table.net == net)]
+        axis.plot(code.snr_db, code.accuracy, color=style.COLORS[number], ls=":", lw=1)
+    axis.plot([], [], "k:", lw=1, label="label code of the same network")
+    axis.set(xlabel="SNR (dB)", ylabel="test accuracy (%)",
+             title=f"Figure 4: {ladder.bandwidth} symbols, the best of each network, trained at {ladder.snr_db:g} dB")
+
+
+def _figure5(axis: Axes, table: pd.DataFrame, ladder) -> None:
+    """The one model's network at each bandwidth, by one set of weights."""
+    models = table[table.kind == ONE]
+    _faint(axis, table[(table.kind == PAPER) & (table.pool == 5) & (table.ratio == 0.5)], "symbols")
+    for number, (symbols, rows) in enumerate(models.groupby("symbols")):
+        _line(axis, rows, f"{ONE}, B = {symbols}", style.COLORS[number], style.MARKERS[number])
+        code = table[(table.kind == LABEL) & table.net.isin(models.net) & (table.symbols == symbols)]
+        axis.plot(code.snr_db, code.accuracy, color=style.COLORS[number], ls=":", lw=1)
+    axis.plot([], [], "k:", lw=1, label="label code, the same symbols")
+    axis.set(xlabel="SNR (dB)", ylabel="test accuracy (%)",
+             title="Figure 5: by bandwidth, pruned to half after pooling 5")
+
+
+def _line(axis, rows, label, color, marker):
+    axis.plot(rows.snr_db, rows.accuracy, color=color, marker=marker, ms=4, label=label)
+
+
+def _faint(axis, rows, by):
+    """The paper's recipe, each line with what it is of at its end; the legend names it once."""
+    for number, (value, model) in enumerate(rows.groupby(by)):
+        axis.plot(model.snr_db, model.accuracy, lw=1, marker=".", label=None if number else PAPER, **FAINT)
+        # By ratio they lie upon one another.
+        if by == "symbols":
+            axis.annotate(f"B = {value}", (model.snr_db.max(), model.accuracy.iloc[-1]), xytext=(4, -3),
+                          textcoords="offset points", fontsize=6, color="0.5")
