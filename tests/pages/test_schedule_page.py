@@ -1,0 +1,50 @@
+"""Learning curves of a long step 4: those of the stored histories, and no short one."""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from lib import study
+from lib.pages import schedule
+from stored import point, store
+
+C4 = "end_to_end/pool5-r0.50-b8-snr14.5-s0"
+
+
+def trained(root, profile, name, epochs, bandwidth):
+    store(root, name, {"accuracy_clean": 0.6, "symbols": bandwidth},
+          [point(0.0, 0, 0.1), point(14.5, 0, 0.5), point(14.5, 1, 0.52)], study_name=profile, seed=0, pool=5,
+          ratio=0.5, bandwidth=bandwidth, snr_db=14.5, variant="proposed")
+    rows = [{"epoch": epoch, "loss": 1 / epoch, "test_accuracy": epoch / 100, "lr": 1e-4, "seconds": 1.0}
+            for epoch in range(1, epochs + 1)]
+    pd.DataFrame(rows).to_csv(root / "outputs" / profile / name / "history.csv", index=False)
+
+
+def test_long_trainings_alone_have_a_curve_and_it_is_theirs(root):
+    trained(root, "paper", C4, 60, 8)
+    trained(root, "gpu", C4, 2, 8)
+    trained(root, "gpu", C4.replace("b8", "b16"), 22, 16)
+    table = schedule.curves()
+    assert table.groupby(["study", "bandwidth"]).size().to_dict() == {("gpu", 16): 22, ("paper", 8): 60}
+    assert set(table.end.round(6)) == {51}
+    last = table[table.epoch == 22].set_index("study")
+    assert last.accuracy.to_dict() == {"paper": 22, "gpu": 22} and last.loss["gpu"] == 1 / 22
+    left, right = schedule.draw(table).axes
+    assert {line.get_label(): (line.get_linestyle(), line.get_ydata()[-1]) for line in left.lines} == {
+        "paper: pooling 5, ratio 0.5, B = 8, 14.5 dB": ("-", 60),
+        "gpu: pooling 5, ratio 0.5, B = 16, 14.5 dB": ("--", 22)}
+    assert [line.get_ydata()[0] for line in right.lines] == [1, 1]
+    plt.close("all")
+
+
+def test_the_figure_lies_with_the_study_of_the_papers_schedules(root):
+    trained(root, "paper", C4, 25, 8)
+    schedule.main()
+    folder = study.ROOT / "outputs" / "paper"
+    assert (folder / "step4.png").stat().st_size > 10_000
+    assert len((folder / "step4.csv").read_text().splitlines()) == 26
+    plt.close("all")
+
+
+def test_without_a_long_training_there_is_no_curve(root):
+    assert schedule.curves().empty and not schedule.draw(schedule.curves()).axes[0].lines
+    plt.close("all")
