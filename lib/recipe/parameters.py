@@ -210,6 +210,8 @@ class Ladder(Strict):
                 raise InputError(f"over.{name}: its rung must be one of the ladder's, and its own name none of them.")
             if self.rungs[entry.rung].snr_range:
                 raise InputError(f"over.{name}: the rung {entry.rung} draws its own noise, and takes no channel.")
+            if self.rungs[entry.rung].whole:
+                raise InputError(f"over.{name}: its models are trained on stored features, not as a whole.")
             if unknown := set(entry.also_over) - set(self.over):
                 raise InputError(f"over.{name}: also_over: there is no {min(unknown)!r}.")
             if not entry.snrs_db and not self.snrs_db:

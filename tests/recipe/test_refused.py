@@ -26,6 +26,7 @@ def changed(tmp_path, *path, value):
     (["snrs_db"], [0.0, -0.0], "there twice"), (["over", "free", "seeds"], [1, 1], "over.free"),
     (["bandwidth"], 63, "even, not 63"), (["rungs", "recipe", "bandwidth"], 15, "15"),
     (["rungs", "recipe", "temperature"], 1e-320, "temperature"), (["views", "plain", "every"], 10**9, "every"),
+    (["rungs", "recipe", "whole"], {"schedule": {"epochs": 1, "lr": 0.1}}, "not as a whole"),
     (["rungs", "clean"], CHANNELS["ladder"]["rungs"]["recipe"], "'clean'"),
     (["rungs", "a" * 300], CHANNELS["ladder"]["rungs"]["recipe"], "100 characters")])
 def test_what_cannot_work_is_refused(tmp_path, path, value, words):
