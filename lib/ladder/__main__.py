@@ -169,7 +169,8 @@ def climb(settings: study.Study, names: Sequence[str] = ()) -> None:
     if not todo:
         return
     shared = Climb(settings)
-    shared.bounds()
+    if records.missing(settings, [records.CLEAN]):  # elsewhere it may differ in the last bits
+        shared.bounds()
     for name in todo:
         if name == records.SEPARATION:
             over.separation(shared)

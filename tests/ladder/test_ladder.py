@@ -55,6 +55,13 @@ def test_a_rung_is_computed_once_and_again_when_its_parameters_change(tiny, monk
     assert stored["metrics"]["accuracy"] == stored["over_snr"]["0.0"]
     assert set(stored["metrics"]["right_on_views"]) == {"plain", "hard"}
 
+    with monkeypatch.context() as elsewhere:  # another machine has another accuracy; what is stored stays
+        elsewhere.setattr(command.evaluation, "right", lambda *rest: torch.zeros(1000))
+        (records.folder(settings) / "step3.json").unlink()
+        assert command.main(["tiny"]) == 0
+    assert (records.folder(settings) / "clean.json").read_bytes() == files["clean.json"]
+    files["step3.json"] = (records.folder(settings) / "step3.json").read_bytes()
+
     monkeypatch.setattr(command, "Climb", None)  # nothing is left to compute
     assert command.main(["tiny"]) == 0
     assert {file.name: file.read_bytes() for file in records.folder(settings).glob("*.json")} == files
