@@ -15,6 +15,7 @@ import time
 import zlib
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 
 import pandas as pd
 import torch
@@ -114,10 +115,9 @@ class Climb:
         # float32 throughout: these are small layers, and their inputs were rounded already.
         model, curve = training.train(rung, self.classifier, features, targets, bandwidth=bandwidth, snr_db=snr_db,
                                       seed=self.ladder.seed)
-        device, test_features = self.device, self.test_features
+        checkpoint, test_features = records.folder(self.settings) / "whole" / f"{name}.checkpoint", self.test_features
         if rung.whole:
-            device, curve = self.together(name, model)
-            test_features = stored.features(device, self.stage.data.test_images, self.stage.data.normalise, self.engine)
+            test_features, curve = self.together(name, model, checkpoint)
         snrs_db = sorted({*self.settings.evaluation.snr_db, snr_db})
         points = training.accuracy(model, test_features, self.stage.data.test_labels, snrs_db,
                                    self.settings.evaluation.draws, self.ladder.batch_size)
@@ -127,19 +127,21 @@ class Climb:
             "metrics": {"accuracy": mean[snr_db], "device_macs": macs, "seconds": time.monotonic() - began,
                         "right_on_views": right},
             "over_snr": mean.to_dict(), "history": curve.to_dict("list"), **records.made_here()})
-        (records.folder(self.settings) / "whole" / f"{name}.checkpoint").unlink(missing_ok=True)
+        checkpoint.unlink(missing_ok=True)
         print(f"{name}: {100 * mean[snr_db]:.2f} % at {snr_db:g} dB", flush=True)
 
-    def together(self, name: str, model: nn.Module) -> tuple[nn.Module, pd.DataFrame]:
-        """(device half, learning curve): a copy of it, and the rung's `model` in place, trained as one on images."""
-        device = copy.deepcopy(self.device)
+    def together(self, name: str, model: nn.Module, checkpoint: Path) -> tuple[torch.Tensor, pd.DataFrame]:
+        """Train a copy of the device half, and the rung's `model` in place, as one on images.
+
+        Returns the test images' features after that half, and the learning curve.
+        """
+        device, images = copy.deepcopy(self.device), self.stage.data
         teacher = nets.before(self.settings, self.stage, self.at[0], self.pretrained)
         key = records.fingerprint(records.parameters(self.settings, name, defaults=False))
-        folder = records.folder(self.settings) / "whole"
-        folder.mkdir(parents=True, exist_ok=True)
-        curve = recipe.fit(self.ladder.rungs[name].whole, training.OnImages(device, model), teacher,
-                           self.stage, folder / f"{name}.checkpoint", key, report=lambda line: print(line, flush=True))
-        return device.eval(), curve
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        curve = recipe.fit(self.ladder.rungs[name].whole, training.OnImages(device, model), teacher, self.stage,
+                           checkpoint, key, report=lambda line: print(line, flush=True))
+        return stored.features(device, images.test_images, images.normalise, self.engine), curve
 
     def bounds(self) -> None:
         """What no rung is trained for: the network itself on the test features."""

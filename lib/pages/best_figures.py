@@ -30,7 +30,10 @@ def points(settings: Study) -> pd.DataFrame:
     SNR and tried at all, label codes designed for none; `one model for all` is trained for all SNRs, and its operations
     are not told. Empty where nothing is measured.
     """
-    rows = [*_rungs(settings), *_codes(settings), *_one_model(settings), *_of_paper(settings)]
+    summary, ladder = records.summary(settings), records.ladder(settings)
+    rows = [*_rungs(summary, ladder), *_codes(summary, ladder),
+            *_one_model(one_model.compared(settings), summary, ladder),
+            *_of_paper(results.load(settings.pretrain_from or settings.name), summary, ladder)]
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(COLUMNS[:-3], ignore_index=True, kind="stable")
 
 
@@ -41,8 +44,7 @@ def _baseline(summary, ladder, net):
     return summary.clean if net in (None, SCRATCH) else summary.of[net]["accuracy"]
 
 
-def _rungs(settings):
-    summary, ladder = records.summary(settings), records.ladder(settings)
+def _rungs(summary, ladder):
     for rung in summary.rungs:
         # One that begins as the label code is the opponent, hardly changed.
         if rung["snr_db"] != ladder.snr_db or rung["start"] == "words" or rung["accuracy"] is None:
@@ -54,8 +56,7 @@ def _rungs(settings):
             yield {**common, "snr_db": snr, "accuracy": accuracy}
 
 
-def _codes(settings):
-    summary, ladder = records.summary(settings), records.ladder(settings)
+def _codes(summary, ladder):
     for net in summary.nets:
         if net["accuracy"] is None:
             continue
@@ -66,19 +67,16 @@ def _codes(settings):
                    "baseline": _baseline(summary, ladder, net["name"])}
 
 
-def _one_model(settings):
-    compared, spec = one_model.compared(settings), records.ladder(settings).one_model
+def _one_model(compared, summary, ladder):
+    net = ladder.one_model.net if ladder.one_model else None
     for row in compared.to_dict("records"):
-        yield {"kind": ONE, "model": ONE, "net": spec.net or "pretrained", "pool": 5, "symbols": row["bandwidth"],
-               "snr_db": row["snr_db"], "accuracy": row["one"],
-               "baseline": _baseline(records.summary(settings), records.ladder(settings), spec.net)}
+        yield {"kind": ONE, "model": ONE, "net": net or "pretrained", "pool": 5, "symbols": row["bandwidth"],
+               "snr_db": row["snr_db"], "accuracy": row["one"], "baseline": _baseline(summary, ladder, net)}
 
 
-def _of_paper(settings):
+def _of_paper(table, summary, ladder):
     """What the pretrained network's study has after poolings 4 and 5: its models, and that network's label codes."""
-    ladder, table = records.ladder(settings), results.load(settings.pretrain_from or settings.name)
     table = table[(table.seed == ladder.seed) & (table.step != "pretrain") & table.pool.isin([4, 5])]
-    baseline = records.summary(settings).clean
     for kind, models in ((PAPER, results.end_to_end(table, train_snr_db=ladder.snr_db)),
                          (LABEL, table[(table.scheme == LABEL) & (table.ratio == 0)])):
         point = ["run", "pool", "ratio", "bandwidth", "device_macs", "snr_db"]
@@ -86,7 +84,7 @@ def _of_paper(settings):
             yield {"kind": kind, "model": row.run, "net": "pruned" if row.ratio else "pretrained",
                    "pool": int(row.pool), "ratio": row.ratio, "symbols": int(row.bandwidth),
                    "operations": row.device_macs / 1e6, "snr_db": row.snr_db, "accuracy": 100 * row.accuracy,
-                   "baseline": baseline}
+                   "baseline": summary.clean}
 
 
 def draw(settings: Study, table: pd.DataFrame) -> Figure:
@@ -126,9 +124,8 @@ def _figure4(axis: Axes, table: pd.DataFrame, ladder) -> None:
     models = table[table.kind == BEST]
     for number, (net, rows) in enumerate(models.groupby("net", sort=False)):
         name = rows[rows.snr_db == ladder.snr_db].set_index("model").accuracy.idxmax()
-        _line(axis, rows[rows.model == name], f"{net}: {name}", style.COLORS[number], style.MARKERS[number])
         code = table[(table.kind == LABEL) & (table.net == net)]
-        axis.plot(code.snr_db, code.accuracy, color=style.COLORS[number], ls=":", lw=1)
+        _line(axis, rows[rows.model == name], code, f"{net}: {name}", number)
     axis.plot([], [], "k:", lw=1, label="label code of the same network")
     axis.set(xlabel="SNR (dB)", ylabel="test accuracy (%)",
              title=f"Figure 4: {ladder.bandwidth} symbols, the best of each network, trained at {ladder.snr_db:g} dB")
@@ -139,16 +136,18 @@ def _figure5(axis: Axes, table: pd.DataFrame, ladder) -> None:
     models = table[table.kind == ONE]
     _faint(axis, table[(table.kind == PAPER) & (table.pool == 5) & (table.ratio == 0.5)], "symbols")
     for number, (symbols, rows) in enumerate(models.groupby("symbols")):
-        _line(axis, rows, f"{ONE}, B = {symbols}", style.COLORS[number], style.MARKERS[number])
         code = table[(table.kind == LABEL) & table.net.isin(models.net) & (table.symbols == symbols)]
-        axis.plot(code.snr_db, code.accuracy, color=style.COLORS[number], ls=":", lw=1)
+        _line(axis, rows, code, f"{ONE}, B = {symbols}", number)
     axis.plot([], [], "k:", lw=1, label="label code, the same symbols")
     axis.set(xlabel="SNR (dB)", ylabel="test accuracy (%)",
              title="Figure 5: by bandwidth, pruned to half after pooling 5")
 
 
-def _line(axis, rows, label, color, marker):
-    axis.plot(rows.snr_db, rows.accuracy, color=color, marker=marker, ms=4, label=label)
+def _line(axis, rows, code, label, number):
+    """A model over SNR and, dotted in its colour, its label code."""
+    color = style.COLORS[number]
+    axis.plot(rows.snr_db, rows.accuracy, color=color, marker=style.MARKERS[number], ms=4, label=label)
+    axis.plot(code.snr_db, code.accuracy, color=color, ls=":", lw=1)
 
 
 def _faint(axis, rows, by):

@@ -16,10 +16,10 @@ LONG = 20  # epochs; a study's shortened step 4 has few
 
 
 def curves() -> pd.DataFrame:
-    """A row an epoch of each long training: its study and point, loss, accuracy (%), rate; `end` in percent (14.5 dB).
+    """A row an epoch of each long training: its study and point, loss, accuracy (%), rate.
 
-    `accuracy` is of the test images at the SNR of training, one noise draw; `end` that of the finished model over all
-    draws. No row where nothing is computed.
+    `accuracy` is of the test images at the SNR of training, one noise draw; `end` that of the finished model, the mean
+    over all draws. No row where nothing is computed.
     """
     found = []
     for profile in STUDIES:

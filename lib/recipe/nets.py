@@ -68,10 +68,9 @@ def fit(spec: parameters.Taught, student: nn.Module, teacher: nn.Module | None, 
 
     `checkpoint` is resumed where it carries the `key`. The teacher stays as it is, and is used where `spec` distils.
     """
-    if spec.distil:
-        teacher = copy.deepcopy(teacher).eval().requires_grad_(False)
+    teacher = copy.deepcopy(teacher).eval().requires_grad_(False) if spec.distil else None
     images = stage.data
-    return stage.fit(Taught(student, teacher if spec.distil else None), images.train_images, images.train_labels,
+    return stage.fit(Taught(student, teacher), images.train_images, images.train_labels,
                      loss(spec), schedule or spec.schedule, checkpoint.stem, prepare=harder(spec, images.normalise),
                      augmented=True, report=report, checkpoint=checkpoint, key=key)
 

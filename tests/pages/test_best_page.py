@@ -107,7 +107,6 @@ def test_one_model_has_a_panel_a_bandwidth_with_all_three_curves():
     plt.close("all")
 
 
-
 # Figures 3 to 5
 
 FIGURES = """
