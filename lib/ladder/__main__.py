@@ -4,9 +4,10 @@
     python -m lib.ladder best one_model
     python -m lib.ladder channels [RUNG or ENTRY …]     a rung over several channels, too (docs/channels.md)
 
-A rung is stored as outputs/STUDY/ladder/RUNG.json; one whose parameters have changed since is computed again. Features
-are stored beside them and not committed: with them a rung takes minutes. A net takes longer, and is computed when a
-rung asks for it; a checkpoint an epoch is kept until it is finished.
+A rung is stored as outputs/STUDY/ladder/RUNG.json, and trained with another seed as seed1-RUNG.json; one whose
+parameters have changed since is computed again. Features are stored beside them and not committed: with them a rung
+takes minutes. A net takes longer, and is computed when a rung asks for it; a checkpoint an epoch is kept until it is
+finished.
 """
 
 import copy
@@ -107,17 +108,18 @@ class Climb:
         return torch.cat(features), torch.cat(targets), right
 
     def rung(self, name: str) -> None:
-        """Train one rung, measure it and store it."""
-        rung, began = self.ladder.rungs[name], time.monotonic()
+        """Train one rung, or one with another seed (`seed1-logits`), measure it and store it."""
+        of, seed = records.of_seed(name) or (name, self.ladder.seed)
+        rung, began = self.ladder.rungs[of], time.monotonic()
         print(f"{name}: {rung.about}", flush=True)
         features, targets, right = self.training_set(rung)
-        bandwidth, snr_db = records.point(self.settings, name)
+        bandwidth, snr_db = records.point(self.settings, of)
         # float32 throughout: these are small layers, and their inputs were rounded already.
         model, curve = training.train(rung, self.classifier, features, targets, bandwidth=bandwidth, snr_db=snr_db,
-                                      seed=self.ladder.seed)
+                                      seed=seed)
         checkpoint, test_features = records.folder(self.settings) / "whole" / f"{name}.checkpoint", self.test_features
         if rung.whole:
-            test_features, curve = self.together(name, model, checkpoint)
+            test_features, curve = self.together(name, rung, seed, model, checkpoint)
         snrs_db = sorted({*self.settings.evaluation.snr_db, snr_db})
         points = training.accuracy(model, test_features, self.stage.data.test_labels, snrs_db,
                                    self.settings.evaluation.draws, self.ladder.batch_size)
@@ -130,17 +132,19 @@ class Climb:
         checkpoint.unlink(missing_ok=True)
         print(f"{name}: {100 * mean[snr_db]:.2f} % at {snr_db:g} dB", flush=True)
 
-    def together(self, name: str, model: nn.Module, checkpoint: Path) -> tuple[torch.Tensor, pd.DataFrame]:
-        """Train a copy of the device half, and the rung's `model` in place, as one on images.
+    def together(self, name: str, rung: Rung, seed: int, model: nn.Module,
+                 checkpoint: Path) -> tuple[torch.Tensor, pd.DataFrame]:
+        """Train a copy of the device half, and a rung's `model` in place, as one on images.
 
         Returns the test images' features after that half, and the learning curve.
         """
-        device, images = copy.deepcopy(self.device), self.stage.data
+        device, images, stage = copy.deepcopy(self.device), self.stage.data, copy.copy(self.stage)
+        stage.seed = seed
         teacher = nets.before(self.settings, self.stage, self.at[0], self.pretrained)
         key = records.fingerprint(records.parameters(self.settings, name, defaults=False))
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        curve = recipe.fit(self.ladder.rungs[name].whole, training.OnImages(device, model), teacher, self.stage,
-                           checkpoint, key, report=lambda line: print(line, flush=True))
+        curve = recipe.fit(rung.whole, training.OnImages(device, model), teacher, stage, checkpoint, key,
+                           report=lambda line: print(line, flush=True))
         return stored.features(device, images.test_images, images.normalise, self.engine), curve
 
     def bounds(self) -> None:
@@ -184,7 +188,8 @@ def climb(settings: study.Study, names: Sequence[str] = ()) -> None:
         elif name in ladder.nets:
             shared.on(name)
         else:
-            shared.on(ladder.rungs[name].net, ladder.rungs[name].pool).rung(name)
+            rung = ladder.rungs[(records.of_seed(name) or [name])[0]]
+            shared.on(rung.net, rung.pool).rung(name)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ def at(settings: Study, bandwidth: int, snr_db: float) -> Study:
         return settings
     if bandwidth < 2:
         raise InputError(f"A ladder needs at least 2 symbols, not {bandwidth}.")
-    moved = ladder.model_copy(update={"bandwidth": bandwidth, "snr_db": float(snr_db)})
+    moved = ladder.model_copy(update={"bandwidth": bandwidth, "snr_db": float(snr_db), "repeats": None})
     return settings.model_copy(update={"ladder": moved, "name": f"interactive/{settings.name}",
                                        "pretrain_from": settings.pretrain_from or settings.name})
 

@@ -1,6 +1,7 @@
 """Where the rungs of a ladder are stored, and whether one still fits its parameters."""
 
 import json
+import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ CLEAN = "clean"  # the network itself, without a link
 ONE = "one_model"
 SEPARATION = "separation"  # its features as so many bits
 NET = "net-"  # begins the name of a net's record, and of no rung's
-PARTS = {"rungs", "nets", "one_model", "views", "over", "snrs_db", "expect"}  # of a ladder, each by itself
+PARTS = {"rungs", "repeats", "nets", "one_model", "views", "over", "snrs_db", "expect"}  # of a ladder, each by itself
 
 
 def ladder(settings: Study) -> Ladder:
@@ -50,6 +51,8 @@ def parameters(settings: Study, name: str, defaults: bool = True) -> dict[str, A
     whole = ladder(settings).model_dump(mode="json", exclude=PARTS, exclude_defaults=not defaults)
     if name in (CLEAN, SEPARATION):
         return whole
+    if (seeded := of_seed(name)) is not None:
+        return {**parameters(settings, seeded[0], defaults), "seed": seeded[1]}
     if name in (over := ladder(settings).over):
         entry = over[name]
         values = entry.model_dump(mode="json", exclude={"about", "expect"}, exclude_defaults=not defaults)
@@ -75,6 +78,19 @@ def _net(settings, name, defaults):
     before = net.of if net.of in (None, SCRATCH) else _net(settings, net.of, defaults)
     values = net.model_dump(mode="json", exclude={"about", "expect"}, exclude_defaults=not defaults)
     return {**values, "of": before}
+
+
+def of_seed(name: str) -> tuple[str, int] | None:
+    """(rung, seed) of the record `seed1-logits`, a rung trained with another seed; None for any other name."""
+    # A rung's own name has no hyphen.
+    seed, _, rung = name.removeprefix("seed").partition("-")
+    return (rung, int(seed)) if name.startswith("seed") and seed.isdecimal() and rung else None
+
+
+def seeds(settings: Study, name: str) -> list[str]:
+    """A rung, and its records of other seeds where it has some."""
+    repeats = ladder(settings).repeats
+    return [name, *(f"seed{seed}-{name}" for seed in (repeats.seeds if repeats and name in repeats.rungs else []))]
 
 
 def point(settings: Study, name: str) -> tuple[int, float]:
@@ -112,9 +128,13 @@ def read(settings: Study, name: str) -> dict[str, Any] | None:
 
 
 def missing(settings: Study, names: Iterable[str]) -> list[str]:
-    """Those of a ladder's names (rungs, nets, entries and what stands beside them) that are not stored."""
+    """Those of a ladder's names (rungs, nets, entries and what stands beside them) that are not stored.
+
+    After a rung come its records of other seeds.
+    """
     nets = ladder(settings).nets
-    return [name for name in names if read(settings, NET + name if name in nets else name) is None]
+    return [record for name in names for record in seeds(settings, name)
+            if read(settings, NET + name if name in nets else record) is None]
 
 
 def _holds(whole: Any, part: Any) -> bool:
@@ -126,7 +146,10 @@ def _holds(whole: Any, part: Any) -> bool:
 
 @dataclass
 class Summary:
-    """What docs/best.md says: accuracies in percent, None for what is not computed yet."""
+    """What docs/best.md says: accuracies in percent, None for what is not computed yet.
+
+    Of a rung with several seeds, their mean and standard deviation.
+    """
 
     clean: float | None
     rungs: list[dict[str, Any]]
@@ -155,12 +178,14 @@ def summary(settings: Study) -> Summary:
     spec, rows, right = ladder(settings), [], {}
     for name, rung in spec.rungs.items():
         metrics = (read(settings, name) or {"metrics": {}})["metrics"]
+        found = [100 * stored["metrics"]["accuracy"] for stored in _stored(settings, name)]
         right |= metrics.get("right_on_views", {}) if rung.net is None else {}  # each net is sure of others
         bandwidth, snr_db = point(settings, name)
         rows.append({"name": name, "about": rung.about, "expect": rung.expect, "over_snr": over_snr(settings, name),
                      "start": rung.start, "any_snr": bool(rung.snr_range), "net": rung.net, "pool": rung.pool,
                      "snr_db": snr_db, "bandwidth": bandwidth,
-                     "accuracy": _scaled(metrics.get("accuracy"), 100),
+                     "accuracy": statistics.mean(found) if found else None, "trainings": len(found),
+                     "deviation": statistics.stdev(found) if len(found) > 1 else None,
                      "macs": _scaled(metrics.get("device_macs"), 1e-6),
                      "minutes": _scaled(metrics.get("seconds"), 1 / 60)})
     views = [{"name": name, **view.model_dump(), "right": _scaled(right.get(name), 100)}
@@ -181,9 +206,15 @@ def _net_row(settings, name):
 
 
 def over_snr(settings: Study, name: str) -> dict[float, float]:
-    """A rung's accuracy in percent at each SNR; empty where it is not computed."""
-    stored = read(settings, name) or {}
-    return {float(snr): 100 * value for snr, value in stored.get("over_snr", {}).items()}
+    """A rung's accuracy in percent at each SNR, the mean of its seeds; empty where it is not computed."""
+    found = [stored.get("over_snr", {}) for stored in _stored(settings, name)]
+    return {float(snr): 100 * statistics.mean(seed[snr] for seed in found) for snr in (found[0] if found else ())}
+
+
+def _stored(settings, name):
+    """A rung's records, one a seed; none without that of the ladder's own seed."""
+    found = [read(settings, record) for record in seeds(settings, name)]
+    return [stored for stored in found if stored] if found[0] else []
 
 
 def _scaled(value: float | None, factor: float) -> float | None:

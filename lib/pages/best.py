@@ -34,8 +34,8 @@ def expected(text: str) -> tuple[float, float]:
 def bars(settings: Study) -> pd.DataFrame:
     """A row a computed rung at the ladder's SNR, in the order of the study, accuracies in percent.
 
-    `net` is "" for the pretrained network, of which only rungs at the ladder's bandwidth are taken. `alone` is what its
-    network has without a channel, `label code` what that has at the rung's point, `operations` are in 10⁶.
+    `net` is "" for the pretrained network, of which only rungs at the ladder's bandwidth are taken. With more than one
+    training, `accuracy` and `deviation` are mean and standard deviation over their seeds. `alone` is what its network has without a channel, `label code` what that has at the rung's point, `operations` are in 10⁶.
     """
     ladder, summary = records.ladder(settings), records.summary(settings)
     rows = []
@@ -47,10 +47,11 @@ def bars(settings: Study) -> pd.DataFrame:
         least, most = expected(rung["expect"])
         rows.append({"net": rung["net"] or "", "rung": rung["name"], "begins as": rung["start"],
                      "symbols": rung["bandwidth"], "least": least, "most": most, "accuracy": rung["accuracy"],
+                     "deviation": rung["deviation"], "trainings": rung["trainings"],
                      "alone": own["accuracy"], "label code": own["label"].get((rung["bandwidth"], rung["snr_db"])),
                      "operations": rung["macs"]})
-    return pd.DataFrame(rows, columns=["net", "rung", "begins as", "symbols", "least", "most", "accuracy", "alone",
-                                       "label code", "operations"])
+    return pd.DataFrame(rows, columns=["net", "rung", "begins as", "symbols", "least", "most", "accuracy", "deviation",
+                                       "trainings", "alone", "label code", "operations"])
 
 
 def _codes(settings):
@@ -65,7 +66,8 @@ def _codes(settings):
 def draw(settings: Study) -> Figure:
     """A panel a network, a bar a rung; lines are the network without a channel and the label code.
 
-    A bracket is what was expected, where that was a percentage.
+    A bracket is what was expected, where that was a percentage; a grey bar spans two standard deviations to each side,
+    where there are several seeds.
     """
     table, ladder = bars(settings), records.ladder(settings)
     panels = list(table.groupby("net", sort=False))
@@ -92,6 +94,9 @@ def _panel(axis, rows, net, bandwidth):
     axis.bar_label(drawn, fmt="%.1f", fontsize=6.5, label_type="center", color="white")
     middle, half = (rows.least + rows.most) / 2, (rows.most - rows.least) / 2
     axis.errorbar(middle, places, xerr=half, fmt="|", color="black", ms=7, mew=1.2, capsize=2, label="expected")
+    if rows.deviation.notna().any():
+        axis.errorbar(rows.accuracy, places, xerr=2 * rows.deviation.astype(float), fmt="none", ecolor="0.55", lw=3,
+                      alpha=0.7, label="two standard deviations")
     for value in rows.alone.dropna()[:1]:
         axis.axvline(value, color="black", ls="--", lw=1, label="the network without a channel")
     for value in rows[rows.symbols == bandwidth]["label code"].dropna()[:1]:

@@ -163,6 +163,13 @@ class OneModel(Strict):
         return self
 
 
+class Repeats(Strict):
+    """Rungs whose codec is trained with other seeds too, on the same features: how far chance moves an accuracy."""
+
+    seeds: list[Seed] = Field(min_length=1)
+    rungs: list[Name]
+
+
 class Ladder(Strict):
     """The rungs, lowest first, at one point of a network after pooling 5, where a rung says no other."""
 
@@ -173,6 +180,7 @@ class Ladder(Strict):
     nets: dict[Name, Net] = {}  # beside the pretrained network
     views: dict[Name, View]
     rungs: dict[Name, Rung]
+    repeats: Repeats | None = None
     one_model: OneModel | None = None
     snrs_db: list[SNR] = []  # of training, for `over`
     over: dict[Name, Over] = {}
@@ -188,6 +196,15 @@ class Ladder(Strict):
                 raise InputError(f"{name}: net: there is no net {rung.net!r}.")
         for rung in self.rungs.values():  # as the link itself would refuse it, but after its features
             geometry.symbol_channels(rung.pool, rung.bandwidth or self.bandwidth)
+        return self
+
+    @model_validator(mode="after")
+    def repeats_are_of_rungs(self) -> Self:
+        if self.repeats:
+            if unknown := set(self.repeats.rungs) - set(self.rungs):
+                raise InputError(f"repeats: there is no rung {min(unknown)!r}.")
+            if self.seed in self.repeats.seeds or len(set(self.repeats.seeds)) < len(self.repeats.seeds):
+                raise InputError("repeats: a seed is there twice, or is the ladder's own.")
         return self
 
     @model_validator(mode="after")

@@ -83,7 +83,7 @@ def check_meaning(loaded, content):
 def check_ladder(loaded, content):
     """Each rung has a file of its own, which no other has, and means the point that the file says."""
     ladder = records.ladder(loaded)
-    names = [*ladder.rungs, *ladder.over, records.SEPARATION, records.ONE, records.CLEAN,
+    names = [*(record for name in ladder.rungs for record in records.seeds(loaded, name)), *ladder.over, records.SEPARATION, records.ONE, records.CLEAN,
              *(f"{records.NET}{name}" for name in ladder.nets)]
     assert len(set(names)) == len(names) and all("/" not in name and len(name) < 200 for name in names)
     for name, rung in content["ladder"]["rungs"].items():

@@ -90,6 +90,31 @@ def test_an_option_that_was_added_since_and_is_not_taken_leaves_a_rung_as_it_is(
     assert records.read(settings, "words") is None
 
 
+def test_a_rung_with_other_seeds_is_told_by_mean_and_deviation(tiny, monkeypatch):
+    file = tiny / "params" / "tiny.yaml"
+    file.write_text(file.read_text() + "  repeats: {seeds: [3, 1], rungs: [words]}\n")
+    settings = study.load("tiny")
+    records.store(settings, "seed1-words", {"metrics": {"accuracy": 0.5}, "over_snr": {"0.0": 0.5, "14.5": 0.5}})
+    assert records.summary(settings).of["words"]["accuracy"] is None  # of a rung that is not there itself
+    assert command.main(["tiny", "words"]) == 0
+    first, third = (records.read(settings, name) for name in ("words", "seed3-words"))
+    assert first["parameters"] | {"seed": 3} == third["parameters"] and first["parameters"]["seed"] == 0
+    assert first["history"]["loss"] != third["history"]["loss"]
+    assert records.read(settings, "seed1-words")["metrics"]["accuracy"] == 0.5  # stored already
+    told = records.summary(settings).of["words"]
+    found = [100 * first["metrics"]["accuracy"], 100 * third["metrics"]["accuracy"], 50]
+    assert (told["accuracy"], told["trainings"]) == (pytest.approx(sum(found) / 3), 3)
+    assert told["deviation"] == pytest.approx(torch.tensor(found).std().item())
+    assert told["over_snr"][0.0] == pytest.approx(told["accuracy"])
+    assert records.missing(settings, ["step3", "words"]) == ["step3"]
+
+    monkeypatch.setattr(command, "Climb", None)  # nothing is left to compute, and at another point nothing is asked
+    assert command.main(["tiny", "words"]) == 0
+    assert records.ladder(by_hand.at(settings, 5, 10.0)).repeats is None
+    assert [records.of_seed(name) for name in ("words", "net-half", "seed1-words", "seedy-a", "seed1")] == [
+        None, None, ("words", 1), None, None]
+
+
 def test_a_page_has_every_rung_whether_or_not_it_is_computed(tiny):
     settings = study.load("tiny")
     records.store(settings, "step3", {"metrics": {"accuracy": 0.25, "device_macs": 2_500_000, "seconds": 90.0,
@@ -127,7 +152,10 @@ def test_a_ladder_of_a_network_that_is_not_here_is_refused(root):
     ("start: words", "start: logits, snr_range: [0.0, 5.0]", "least and the most"),
     ("start: words", "whole: {schedule: {epochs: 1, lr: 0.1}}", "the edge half with it"),
     ("start: words", "start: logits, pool: 4", "are of pooling 5"), ("start: words", "pool: 4", "train_edge"),
-    ("bandwidth: 6", "bandwidth: 1", "bandwidth")])
+    ("bandwidth: 6", "bandwidth: 1", "bandwidth"),
+    ("  rungs:", "  repeats: {seeds: [1], rungs: [step4]}\n  rungs:", "no rung 'step4'"),
+    ("  rungs:", "  repeats: {seeds: [0], rungs: [words]}\n  rungs:", "the ladder's own"),
+    ("  rungs:", "  repeats: {seeds: [1, 1], rungs: [words]}\n  rungs:", "there twice")])
 def test_a_ladder_that_makes_no_sense_is_refused(root, old, new, message):
     assert old in LADDER
     (root / "params" / "tiny.yaml").write_text(TINY + LADDER.replace(old, new))

@@ -8,6 +8,7 @@ from helpers import TINY
 from lib import study
 from lib.ladder import records
 from lib.pages import best, best_figures
+from lib.recipe.parameters import Repeats
 from stored import point, store
 
 LADDER = """
@@ -76,6 +77,17 @@ def test_bars_marks_and_lines_are_where_the_numbers_are(settings):
     assert upright == [pytest.approx([59, 66]), [62, 64]]
     assert [label.get_text() for label in below.get_yticklabels()] == ["half_deep", "half_b5 (B = 5)"]
     assert below.get_ylim()[0] > below.get_ylim()[1]  # the first rung above
+
+
+def test_bars_of_several_seeds_are_their_mean_and_span_two_deviations(settings):
+    ladder = settings.ladder.model_copy(update={"repeats": Repeats(seeds=[1], rungs=["deep"])})
+    settings = settings.model_copy(update={"ladder": ladder})
+    records.store(settings, "seed1-deep", {"metrics": {"accuracy": 0.54}})
+    deep = best.bars(settings).set_index("rung").loc["deep"]
+    assert (deep.accuracy, deep.trainings) == (pytest.approx(52), 2) and deep.deviation == pytest.approx(8**0.5)
+    axis = best.draw(settings).axes[0]
+    [spans] = axis.containers[2].lines[2]
+    assert spans.get_segments()[1].ravel().tolist() == pytest.approx([52 - 2 * 8**0.5, 1, 52 + 2 * 8**0.5, 1])
 
 
 def test_a_ladder_without_records_has_no_bars(root):
