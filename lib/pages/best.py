@@ -34,8 +34,9 @@ def expected(text: str) -> tuple[float, float]:
 def bars(settings: Study) -> pd.DataFrame:
     """A row a computed rung at the ladder's SNR, in the order of the study, accuracies in percent.
 
-    `net` is "" for the pretrained network, of which only rungs at the ladder's bandwidth are taken. With more than one
-    training, `accuracy` and `deviation` are mean and standard deviation over their seeds. `alone` is what its network has without a channel, `label code` what that has at the rung's point, `operations` are in 10⁶.
+    `net` is "" for the pretrained network, of which only rungs at the ladder's bandwidth are taken. `accuracy` and
+    `deviation` are mean and standard deviation over the seeds of its trainings. `alone` is what its network has without
+    a channel, `label code` what that has at the rung's point, `operations` are in 10⁶.
     """
     ladder, summary = records.ladder(settings), records.summary(settings)
     rows = []

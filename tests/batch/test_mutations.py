@@ -83,8 +83,8 @@ def check_meaning(loaded, content):
 def check_ladder(loaded, content):
     """Each rung has a file of its own, which no other has, and means the point that the file says."""
     ladder = records.ladder(loaded)
-    names = [*(record for name in ladder.rungs for record in records.seeds(loaded, name)), *ladder.over, records.SEPARATION, records.ONE, records.CLEAN,
-             *(f"{records.NET}{name}" for name in ladder.nets)]
+    names = [*(record for name in ladder.rungs for record in records.seeds(loaded, name)), *ladder.over,
+             records.SEPARATION, records.ONE, records.CLEAN, *(f"{records.NET}{name}" for name in ladder.nets)]
     assert len(set(names)) == len(names) and all("/" not in name and len(name) < 200 for name in names)
     for name, rung in content["ladder"]["rungs"].items():
         said = records.parameters(loaded, name)
