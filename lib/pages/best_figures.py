@@ -1,4 +1,4 @@
-"""Figures 3 to 5 of the profile `best` after poolings 4 and 5, the paper's recipe faint behind them, and label codes.
+"""Figures 3 to 5 of the profile `best` after poolings 4 and 5, with label codes; behind them the paper's recipe, faint.
 
     python -m lib.pages.best        draws them, too: outputs/best/ladder/figures.png
 """
@@ -18,7 +18,7 @@ from lib.report import style
 from lib.study import Study
 
 COLUMNS = ["kind", "model", "net", "pool", "ratio", "symbols", "operations", "snr_db", "accuracy", "baseline"]
-BEST, PAPER, ONE = "best", "the paper's recipe", "one model for all"
+BEST, PAPER, ONE = "best", "the paper's recipe, shortened", "one model for all"
 TOLERANCE = 2.0  # points below the baseline: Figure 3's
 FAINT = {"color": "0.72", "zorder": 1}
 

@@ -118,7 +118,7 @@ class Tables:
                 "packet": name, "bits": item["format"]["bits"], "symbols": item["format"]["symbols"],
                 "coded bits an image": item.get("bits"), "estimated": item.get("estimated_bits"),
                 "images that fit (%)": 100 * item["fit"] if "fit" in item else None,
-                "accuracy if it arrives (%)": 100 * item["accuracy"] if "accuracy" in item else None,
+                "received in full (%)": 100 * item["accuracy"] if "accuracy" in item else None,
                 "capacity (dB)": item["capacity_snr_db"], "normal approximation (dB)": crossing(points, "normal"),
                 "5G LDPC (dB)": crossing(points, "lost")})
         return pd.DataFrame(rows) if rows else None

@@ -186,7 +186,7 @@ def test_every_model_of_a_late_split_has_its_numbers_and_the_baseline_that_it_co
     assert codes.accuracy.to_dict() == pytest.approx({"half": 63, "fresh": 69, "fresh_half": 67, "pretrained": 31})
     assert codes.operations.to_dict() == pytest.approx({"half": 1.5, "fresh": 1.5, "fresh_half": 1.5, "pretrained": 3})
     assert codes.baseline.to_dict() == pytest.approx({"half": 66, "fresh": 70, "fresh_half": 70, "pretrained": 66})
-    paper = at[at.kind == "the paper's recipe"]  # after pooling 2 is none of theirs
+    paper = at[at.kind == "the paper's recipe, shortened"]  # after pooling 2 is none of theirs
     assert paper.accuracy.tolist() == pytest.approx([31]) and paper.baseline.tolist() == [66]
     assert at[at.kind == "one model for all"].accuracy.tolist() == pytest.approx([20, 40])
 
@@ -201,7 +201,7 @@ def test_figure_3_is_filled_within_two_points_and_4_and_5_have_the_right_lines(p
     filled = {name: sorted(line.get_xdata()) for name, line in lines(third).items()}
     assert filled["best, within"] == [2, 2] and filled["best, not"] == [2, 2, 2]  # `deep` and `fresh_deep`
     assert filled["Label code, within"] == [1.5] and filled["Label code, not"] == [1.5, 1.5, 3]
-    assert filled["the paper's recipe, within"] == [] and filled["the paper's recipe, not"] == [3]
+    assert filled["the paper's recipe, shortened, within"] == [] and filled["the paper's recipe, shortened, not"] == [3]
     faces = {name: line.get_markerfacecolor() for name, line in lines(third).items()}
     assert faces["best, not"] == "none" != faces["best, within"]
     assert {name: list(line.get_ydata()) for name, line in lines(fourth).items() if ":" in name} == {
