@@ -179,10 +179,12 @@ def summary(settings: Study) -> Summary:
     for name, rung in spec.rungs.items():
         metrics = (read(settings, name) or {"metrics": {}})["metrics"]
         found = [100 * stored["metrics"]["accuracy"] for stored in _stored(settings, name)]
-        right |= metrics.get("right_on_views", {}) if rung.net is None else {}  # each net is sure of others
+        right_here = metrics.get("right_on_views", {})
+        right |= right_here if rung.net is None else {}  # each net is sure of others
         bandwidth, snr_db = point(settings, name)
         rows.append({"name": name, "about": rung.about, "expect": rung.expect, "over_snr": over_snr(settings, name),
                      "start": rung.start, "any_snr": bool(rung.snr_range), "net": rung.net, "pool": rung.pool,
+                     "right": right_here,
                      "snr_db": snr_db, "bandwidth": bandwidth,
                      "accuracy": statistics.mean(found) if found else None, "trainings": len(found),
                      "deviation": statistics.stdev(found) if len(found) > 1 else None,

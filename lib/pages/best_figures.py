@@ -112,6 +112,7 @@ def _figure3(axis: Axes, table: pd.DataFrame) -> None:
     axis.axvline(PAPER_HALF / 1e6, color="grey", ls=":", lw=1, label="half of the network")
     axis.plot([PAPER_HALF / 1e6], [8], "kx", ms=8, mew=2, label="C4, as the paper claims it")
     axis.set_yscale("log", base=2)
+    axis.set_ylim(top=8 * max(table.symbols, default=8))  # for the legend
     axis.yaxis.set_major_formatter(ScalarFormatter())
     axis.set(xlabel="device operations (10⁶ MACs)", ylabel="real symbols per image",
              title=f"Figure 3: within {TOLERANCE:g} points of its own baseline, after poolings 4 and 5")
