@@ -177,17 +177,18 @@ def summary(settings: Study) -> Summary:
     """The rungs and views of a study, in the order of its file."""
     spec, rows, right = ladder(settings), [], {}
     for name, rung in spec.rungs.items():
-        metrics = (read(settings, name) or {"metrics": {}})["metrics"]
-        found = [100 * stored["metrics"]["accuracy"] for stored in _stored(settings, name)]
+        found = _stored(settings, name)
+        metrics = found[0]["metrics"] if found else {}
+        accuracies = [100 * stored["metrics"]["accuracy"] for stored in found]
         right_here = metrics.get("right_on_views", {})
         right |= right_here if rung.net is None else {}  # each net is sure of others
         bandwidth, snr_db = point(settings, name)
-        rows.append({"name": name, "about": rung.about, "expect": rung.expect, "over_snr": over_snr(settings, name),
+        rows.append({"name": name, "about": rung.about, "expect": rung.expect, "over_snr": _mean_over_snr(found),
                      "start": rung.start, "any_snr": bool(rung.snr_range), "net": rung.net, "pool": rung.pool,
                      "right": right_here,
                      "snr_db": snr_db, "bandwidth": bandwidth,
-                     "accuracy": statistics.mean(found) if found else None, "trainings": len(found),
-                     "deviation": statistics.stdev(found) if len(found) > 1 else None,
+                     "accuracy": statistics.mean(accuracies) if found else None, "trainings": len(found),
+                     "deviation": statistics.stdev(accuracies) if len(found) > 1 else None,
                      "macs": _scaled(metrics.get("device_macs"), 1e-6),
                      "minutes": _scaled(metrics.get("seconds"), 1 / 60)})
     views = [{"name": name, **view.model_dump(), "right": _scaled(right.get(name), 100)}
@@ -209,8 +210,12 @@ def _net_row(settings, name):
 
 def over_snr(settings: Study, name: str) -> dict[float, float]:
     """A rung's accuracy in percent at each SNR, the mean of its seeds; empty where it is not computed."""
-    found = [stored.get("over_snr", {}) for stored in _stored(settings, name)]
-    return {float(snr): 100 * statistics.mean(seed[snr] for seed in found) for snr in (found[0] if found else ())}
+    return _mean_over_snr(_stored(settings, name))
+
+
+def _mean_over_snr(found):
+    curves = [stored.get("over_snr", {}) for stored in found]
+    return {float(snr): 100 * statistics.mean(curve[snr] for curve in curves) for snr in (curves[0] if curves else ())}
 
 
 def _stored(settings, name):
