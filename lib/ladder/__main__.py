@@ -28,8 +28,9 @@ from lib.batch import places
 from lib.execution import processes
 from lib.ladder import nets, one_model, over, records
 from lib.recipe import nets as recipe, stored, training
-from lib.recipe.parameters import OneModel, Rung
+from lib.recipe.parameters import EARLIEST_ON_FEATURES, OneModel, Rung
 from lib.stage import Stage
+from lib.training import CPU, Engine
 
 POOL = 5  # where the split lies, if a rung does not say
 
@@ -94,6 +95,14 @@ class Climb:
             print(f"features {name}: {time.monotonic() - began:.0f} s", flush=True)
         return load_file(file)["features"]
 
+    @property
+    def behind(self) -> Engine:
+        """How what lies behind the split is evaluated.
+
+        Few and small layers in float32, since their inputs were rounded already; most of a network as all of it is.
+        """
+        return CPU if self.at[1] >= EARLIEST_ON_FEATURES else self.engine
+
     @cached_property
     def device_macs(self) -> int:
         return flops.count_macs(self.device, (3, 32, 32))
@@ -102,7 +111,8 @@ class Climb:
         """Features and targets of a rung's views, and how often the network is right on each of them."""
         features = [self.features(view) for view in rung.views]
         labels = [self.stage.data.train_labels[::self.ladder.views[view].every] for view in rung.views]
-        targets = [training.teacher_targets(self.classifier, *part) for part in zip(features, labels, strict=True)]
+        targets = [training.teacher_targets(self.classifier, *part, self.behind)
+                   for part in zip(features, labels, strict=True)]
         right = {view: (target[:, 1:].argmax(1) == target[:, 0]).float().mean().item()
                  for view, target in zip(rung.views, targets, strict=True)}
         return torch.cat(features), torch.cat(targets), right
@@ -114,7 +124,6 @@ class Climb:
         print(f"{name}: {rung.about}", flush=True)
         features, targets, right = self.training_set(rung)
         bandwidth, snr_db = records.point(self.settings, of)
-        # float32 throughout: these are small layers, and their inputs were rounded already.
         model, curve = training.train(rung, self.classifier, features, targets, bandwidth=bandwidth, snr_db=snr_db,
                                       seed=seed)
         checkpoint, test_features = records.folder(self.settings) / "whole" / f"{name}.checkpoint", self.test_features
@@ -122,7 +131,7 @@ class Climb:
             test_features, curve = self.together(name, rung, seed, model, checkpoint)
         snrs_db = sorted({*self.settings.evaluation.snr_db, snr_db})
         points = training.accuracy(model, test_features, self.stage.data.test_labels, snrs_db,
-                                   self.settings.evaluation.draws, self.ladder.batch_size)
+                                   self.settings.evaluation.draws, self.ladder.batch_size, self.behind)
         mean = points.groupby("snr_db").accuracy.mean()
         macs = self.device_macs + flops.count_macs(model.link.encoder, tuple(self.test_features.shape[1:]))
         records.store(self.settings, name, {
@@ -143,6 +152,7 @@ class Climb:
         teacher = nets.before(self.settings, self.stage, self.at[0], self.pretrained)
         key = records.fingerprint(records.parameters(self.settings, name, defaults=False))
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        model.edge.requires_grad_(True)  # a codec that learnt features has left it as it was
         curve = recipe.fit(rung.whole, training.OnImages(device, model), teacher, stage, checkpoint, key,
                            report=lambda line: print(line, flush=True))
         return stored.features(device, images.test_images, images.normalise, self.engine), curve

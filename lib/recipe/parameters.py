@@ -13,6 +13,7 @@ Bandwidth = Annotated[int, Field(ge=2, le=2**16)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Temperature = Annotated[float, Field(ge=0.01, le=100)]  # beyond, answers are of one class alone, or of all alike
 SCRATCH = "scratch"  # the net that is not trained at all: random weights
+EARLIEST_ON_FEATURES = 4  # the pooling from which on the edge half is small enough to be trained on stored features
 TAKEN = {"clean", "one_model", "separation", SCRATCH}  # by what stands beside rungs
 
 
@@ -73,7 +74,7 @@ class Rung(Strict):
     about: str
     expect: str
     net: Name | None = None  # whose features: the pretrained network's, where none is named
-    pool: Literal[4, 5] = 5  # the split; what lies behind it is trained with the classifier
+    pool: int = Field(5, ge=1, le=5)  # the split; what lies behind it is trained with the classifier
     views: list[Name]  # of the training images; an epoch draws from all of them
     schedule: Schedule
     # L1 to the features (step 3); cross-entropy behind the edge half; or the share of wrong answers there, if each is
@@ -87,7 +88,8 @@ class Rung(Strict):
     bandwidth: Bandwidth | None = None  # where they differ from the ladder's
     snr_db: SNR | None = None
     snr_range: list[SNR] = Field([], max_length=2)  # least and most dB of one model for all, which knows the SNR
-    # Afterwards both halves and the codec are trained together (step 4); the teacher is what the net was made of.
+    # Afterwards both halves and the codec are trained together on images (step 4); the teacher is what the net was made
+    # of. `schedule.link_lr` is the codec's own rate.
     whole: Taught | None = None
 
     @model_validator(mode="after")
@@ -100,8 +102,12 @@ class Rung(Strict):
             raise InputError("A device that classifies has all convolutions: words and logits are of pooling 5.")
         if self.pool != 5 and self.loss != "features" and not self.train_edge:
             raise InputError("Before pooling 5 the edge half has batch norm, which is trained too: train_edge.")
-        if self.whole and (self.loss != "task" or not self.train_edge):
-            raise InputError("The whole is trained for the task, and the edge half with it: loss task, train_edge.")
+        if self.pool < EARLIEST_ON_FEATURES and self.loss != "features":
+            raise InputError(f"Before pooling {EARLIEST_ON_FEATURES} most of the network is behind the split: a codec "
+                             "is trained there on features (loss: features), then all on images (whole).")
+        if self.whole and self.loss != "features" and (self.loss != "task" or not self.train_edge):
+            raise InputError("The whole is trained after a codec that learnt features, or one that was trained for the "
+                             "task, and the edge half with it: loss task, train_edge.")
         if self.neighbours and self.start != "words":
             raise InputError("Only words have neighbours.")
         if self.snr_range and (self.start != "words" or self.snr_range != sorted(set(self.snr_range))[-2:]

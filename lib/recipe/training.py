@@ -1,4 +1,4 @@
-"""One rung: a codec after pooling 5 or 4, trained on stored features, and how often it is right on test images."""
+"""One rung: a codec trained on stored features after a pooling, and how often it is right on test images."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,7 +14,7 @@ from lib.training import CPU, Engine
 
 
 class OnFeatures(nn.Module):
-    """Link and edge half: stored features [N, C, 1, 1] to logits, or, without the edge half, to features again."""
+    """Link and edge half: stored features [N, C, H, W] to logits, or, without the edge half, to features again."""
 
     def __init__(self, link: codec.Link, edge: nn.Module):
         super().__init__()
@@ -69,7 +69,7 @@ def wrong(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
 def teacher_targets(classifier: nn.Module, features: torch.Tensor, labels: torch.Tensor,
                     engine: Engine = CPU) -> torch.Tensor:
-    """Labels [N] and the classifier's logits on features [N, C, 1, 1], side by side: float [N, 1 + classes]."""
+    """Labels [N] and the classifier's logits on features [N, C, H, W], side by side: float [N, 1 + classes]."""
     logits = evaluation.forward(classifier, features, torch.Tensor.float, 1000, engine).cpu()
     return torch.cat([labels[:, None].float(), logits], 1)
 
@@ -77,7 +77,7 @@ def teacher_targets(classifier: nn.Module, features: torch.Tensor, labels: torch
 def train(rung: Rung, classifier: nn.Module, features: torch.Tensor, targets: torch.Tensor, *, bandwidth: int,
           snr_db: float, seed: int, channel: nn.Module | None = None, engine: Engine = CPU,
           report: Callable = print) -> tuple[OnFeatures, pd.DataFrame]:
-    """(the trained model, its learning curve) for stored features [N, C, 1, 1] and targets of `teacher_targets`.
+    """(the trained model, its learning curve) for stored features [N, C, H, W] and targets of `teacher_targets`.
 
     It is sent over `channel`, or else over AWGN.
     """
@@ -101,7 +101,7 @@ def train(rung: Rung, classifier: nn.Module, features: torch.Tensor, targets: to
 
 def accuracy(model: OnFeatures, features: torch.Tensor, labels: torch.Tensor, snrs_db: Sequence[float], draws: int,
              batch_size: int, engine: Engine = CPU) -> pd.DataFrame:
-    """Accuracy on test features [N, C, 1, 1], a row an SNR and noise draw; the noise is that of other evaluations.
+    """Accuracy on test features [N, C, H, W], a row an SNR and noise draw; the noise is that of other evaluations.
 
     Not the symbols but the features are shared by all SNRs, because an encoder may see the SNR.
     """

@@ -152,6 +152,7 @@ def test_a_ladder_of_a_network_that_is_not_here_is_refused(root):
     ("start: words", "start: logits, snr_range: [0.0, 5.0]", "least and the most"),
     ("start: words", "whole: {schedule: {epochs: 1, lr: 0.1}}", "the edge half with it"),
     ("start: words", "start: logits, pool: 4", "are of pooling 5"), ("start: words", "pool: 4", "train_edge"),
+    ("start: words", "pool: 2, train_edge: true", "then all on images"), ("start: words", "pool: 6", "pool"),
     ("bandwidth: 6", "bandwidth: 1", "bandwidth"),
     ("  rungs:", "  repeats: {seeds: [1], rungs: [step4]}\n  rungs:", "no rung 'step4'"),
     ("  rungs:", "  repeats: {seeds: [0], rungs: [words]}\n  rungs:", "the ladder's own"),
@@ -398,6 +399,30 @@ def test_after_pooling_4_the_last_block_is_trained_too(tiny):
     assert climb.test_features.shape[1:] == (32, 2, 2)
     encoder = 32 * 4 * 256 + 256 * 6
     assert records.read(study.load("tiny"), "words")["metrics"]["device_macs"] == climb.device_macs + encoder
+
+
+def test_after_an_early_pooling_a_codec_learns_features_and_then_all_are_trained_on_images(tiny, monkeypatch):
+    file, trained, engines = tiny / "params" / "tiny.yaml", [], []
+    file.write_text(file.read_text().replace(
+        "loss: task, start: words, snr_db: 0.0, bandwidth: 6", """pool: 2, bandwidth: 64,
+      whole: {schedule: {epochs: 1, lr: 0.01, link_lr: 0.1, images_per_epoch: 200}}"""))
+    fit, accuracy = command.recipe.fit, recipe_training.accuracy
+
+    def watched(spec, student, *rest, **options):
+        before = {name: value.clone() for name, value in student.state_dict().items()}
+        curve = fit(spec, student, *rest, **options)
+        trained.extend(name for name, value in student.named_parameters() if not torch.equal(value, before[name]))
+        return curve
+
+    monkeypatch.setattr(command.recipe, "fit", watched)
+    monkeypatch.setattr(recipe_training, "accuracy", lambda *rest: engines.append(rest[-1]) or accuracy(*rest))
+    assert command.main(["tiny", "words"]) == 0
+    climb = command.Climb(study.load("tiny")).on(None, 2)
+    for part in ("device_half.", "on_features.link.", "on_features.edge."):
+        assert any(name.startswith(part) for name in trained)
+    assert engines == [climb.engine]
+    stored = records.read(study.load("tiny"), "words")
+    assert len(stored["history"]["epoch"]) == 1 and stored["metrics"]["device_macs"] > climb.device_macs
 
 
 def test_a_record_that_is_altered_or_missing_is_named(tiny):
