@@ -1,4 +1,4 @@
-"""Figures 3 to 5 of the profile `best` after poolings 4 and 5, with label codes; behind them the paper's recipe, faint.
+"""Figures 3 to 5 of the profile `best`, with label codes; behind them the paper's recipe after the same poolings, faint.
 
     python -m lib.pages.best        draws them, too: outputs/best/ladder/figures.png
 """
@@ -19,6 +19,7 @@ from lib.study import Study
 
 COLUMNS = ["kind", "model", "net", "pool", "ratio", "symbols", "operations", "snr_db", "accuracy", "baseline"]
 BEST, PAPER, ONE = "best", "the paper's recipe, shortened", "one model for all"
+LATE = {4, 5}  # poolings of which the paper's recipe is always shown, those of others where a rung is there
 TOLERANCE = 2.0  # points below the baseline: Figure 3's
 FAINT = {"color": "0.72", "zorder": 1}
 
@@ -75,8 +76,9 @@ def _one_model(compared, summary, ladder):
 
 
 def _of_paper(table, summary, ladder):
-    """What the pretrained network's study has after poolings 4 and 5: its models, and that network's label codes."""
-    table = table[(table.seed == ladder.seed) & (table.step != "pretrain") & table.pool.isin([4, 5])]
+    """What the pretrained network's study has after the same poolings: its models, and that network's label codes."""
+    pools = LATE | {rung["pool"] for rung in summary.rungs if rung["accuracy"] is not None}
+    table = table[(table.seed == ladder.seed) & (table.step != "pretrain") & table.pool.isin(pools)]
     for kind, models in ((PAPER, results.end_to_end(table, train_snr_db=ladder.snr_db)),
                          (LABEL, table[(table.scheme == LABEL) & (table.ratio == 0)])):
         point = ["run", "pool", "ratio", "bandwidth", "device_macs", "snr_db"]
@@ -88,12 +90,19 @@ def _of_paper(table, summary, ladder):
 
 
 def draw(settings: Study, table: pd.DataFrame) -> Figure:
-    """Figure 3 (operations and symbols), 4 (accuracy over SNR by network) and 5 (by bandwidth) of `points`."""
-    figure, axes = plt.subplots(1, 3, figsize=(14, 4), layout="constrained")
+    """Figure 3 (operations and symbols), 4 (accuracy over SNR by network) and 5 (by bandwidth) of `points`.
+
+    Beside them Figure 4 of models after early poolings, where there are any.
+    """
+    early = table[(table.kind == BEST) & ~table.pool.isin(LATE)]
+    panels = 3 + (not early.empty)
+    figure, axes = plt.subplots(1, panels, figsize=(4.67 * panels, 4), layout="constrained")
     ladder = records.ladder(settings)
     _figure3(axes[0], table[table.snr_db == ladder.snr_db])
     _figure4(axes[1], table, ladder)
     _figure5(axes[2], table, ladder)
+    for axis in axes[3:]:
+        _early(axis, early, table[table.kind == PAPER])
     for axis in axes:
         axis.title.set_size(8)
         axis.legend(fontsize=6.5)
@@ -115,7 +124,8 @@ def _figure3(axis: Axes, table: pd.DataFrame) -> None:
     axis.set_ylim(top=8 * max(table.symbols, default=8))  # for the legend
     axis.yaxis.set_major_formatter(ScalarFormatter())
     axis.set(xlabel="device operations (10⁶ MACs)", ylabel="real symbols per image",
-             title=f"Figure 3: within {TOLERANCE:g} points of its own baseline, after poolings 4 and 5")
+             title=f"Figure 3: within {TOLERANCE:g} points of its own baseline, after pooling "
+                   + ", ".join(f"{pool}" for pool in sorted(set(table.pool))))
 
 
 def _figure4(axis: Axes, table: pd.DataFrame, ladder) -> None:
@@ -142,6 +152,16 @@ def _figure5(axis: Axes, table: pd.DataFrame, ladder) -> None:
     axis.plot([], [], "k:", lw=1, label="label code, the same symbols")
     axis.set(xlabel="SNR (dB)", ylabel="test accuracy (%)",
              title="Figure 5: by bandwidth, pruned to half after pooling 5")
+
+
+def _early(axis: Axes, models: pd.DataFrame, paper: pd.DataFrame) -> None:
+    """Each model over SNR, and of the paper's recipe those after the same pooling with as many symbols."""
+    same = paper.merge(models[["pool", "symbols"]].drop_duplicates())
+    _faint(axis, same, "model")
+    for number, (name, rows) in enumerate(models.groupby("model")):
+        where = f"pooling {rows.pool.iloc[0]}, B = {rows.symbols.iloc[0]}"
+        _line(axis, rows, rows[:0], f"{name}: {where}", number)
+    axis.set(xlabel="SNR (dB)", ylabel="test accuracy (%)", title="Figure 4, after early poolings")
 
 
 def _line(axis, rows, code, label, number):

@@ -141,6 +141,7 @@ ladder:
     half_flat: {about: "", expect: "", net: half, views: [plain], schedule: *once}
     half_deep: {about: "", expect: "", net: half, views: [plain], schedule: *once}
     fresh_deep: {about: "", expect: "", net: fresh_half, views: [plain], schedule: *once, start: perceptron}
+    early: {about: "", expect: "", net: fresh, pool: 2, bandwidth: 64, views: [plain], schedule: *once}
 """
 OF_RUNGS = {"deep": 0.65, "other_snr": 0.9, "half_b5": 0.6, "half_words": 0.9, "half_flat": 0.3, "half_deep": 0.6,
             "fresh_deep": 0.69}
@@ -209,6 +210,21 @@ def test_figure_3_is_filled_within_two_points_and_4_and_5_have_the_right_lines(p
     assert {name: list(line.get_ydata()) for name, line in lines(fifth).items() if "B =" in name} == {
         "one model for all, B = 4": [20, 20], "one model for all, B = 8": [40, 40]}
     assert [text.get_text() for text in fifth.texts] == ["B = 4"]
+
+
+def test_an_early_rung_stands_beside_the_papers_models_after_the_same_pooling(points):
+    settings, _ = points
+    records.store(settings, "early", {"metrics": {"accuracy": 0.67, "device_macs": 1e6, "seconds": 1.0},
+                                      "over_snr": {"0.0": 0.6, "14.5": 0.67}})
+    table = best_figures.points(settings)
+    at = table[(table.snr_db == 14.5) & (table.pool == 2)].set_index("kind")
+    assert at.accuracy.to_dict() == pytest.approx({"best": 67, "the paper's recipe, shortened": 31})
+    assert at.baseline.to_dict() == pytest.approx({"best": 70, "the paper's recipe, shortened": 66})
+    third, _, fifth, fourth = best_figures.draw(settings, table).axes
+    assert third.get_title().endswith("after pooling 2, 5")
+    lines = {line.get_label(): list(line.get_ydata()) for line in fourth.lines}
+    assert lines["early: pooling 2, B = 64"] == [60, 67] and lines["the paper's recipe, shortened"] == [10, 31]
+    assert [text.get_text() for text in fifth.texts] == ["B = 4"]  # as it was without
 
 
 def test_without_any_result_there_is_nothing_to_draw(root):
