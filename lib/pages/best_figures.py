@@ -1,4 +1,4 @@
-"""Figures 3 to 5 of the profile `best`, with label codes; behind them the paper's recipe after the same poolings, faint.
+"""Figures 3 to 5 of the profile `best`, with label codes; behind them the paper's recipe at the same splits, faint.
 
     python -m lib.pages.best        draws them, too: outputs/best/ladder/figures.png
 """
