@@ -149,7 +149,7 @@ class Climb:
         """
         device, images, stage = copy.deepcopy(self.device), self.stage.data, copy.copy(self.stage)
         stage.seed = seed
-        teacher = nets.before(self.settings, self.stage, self.at[0], self.pretrained)
+        teacher = nets.teacher(self.settings, self.stage, self.at[0], self.pretrained)
         key = records.fingerprint(records.parameters(self.settings, name, defaults=False))
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
         model.edge.requires_grad_(True)  # a codec that learnt features has left it as it was

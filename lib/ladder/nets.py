@@ -47,11 +47,15 @@ def load(settings: Study, stage: Stage, name: str | None, pretrained: nn.Module)
     return stage.rebuild(weights.load(folder), stored["channels"], settings.classes)
 
 
-def before(settings: Study, stage: Stage, name: str | None, pretrained: nn.Module) -> nn.Module:
-    """What a net was made of, and learns from; the pretrained network for itself, and for a net from scratch that net.
+def teacher(settings: Study, stage: Stage, name: str | None, pretrained: nn.Module) -> nn.Module:
+    """What a net learns from: the one it names, or the one it was made of.
+
+    The pretrained network is its own, and so is a net from scratch that names none.
     """
-    of = None if name is None else records.ladder(settings).nets[name].of
-    return load(settings, stage, name if of == SCRATCH else of, pretrained)
+    net = None if name is None else records.ladder(settings).nets[name]
+    if net is None or net.teacher is None and net.of == SCRATCH:
+        return load(settings, stage, name, pretrained)
+    return load(settings, stage, net.teacher or net.of, pretrained)
 
 
 def _folder(settings: Study, name: str) -> Path:
@@ -68,8 +72,10 @@ def key(settings: Study, name: str) -> str:
 def _train(settings, stage, name, pretrained, folder):
     spec, began = records.ladder(settings).nets[name], time.monotonic()
     start = load(settings, stage, spec.of, pretrained)
+    taught_by = load(settings, stage, spec.teacher, pretrained) if spec.teacher else start
     print(f"{name}: {spec.about}", flush=True)
-    network = nets.train(spec, start, stage, folder, key(settings, name), lambda line: print(line, flush=True))
+    network = nets.train(spec, start, taught_by, stage, folder, key(settings, name),
+                         lambda line: print(line, flush=True))
     for file, part in weights.files(network.state_dict(), half=True).items():
         places.replace(folder / file, lambda path, part=part: weights.save(path, part))
     for file in folder.glob("*.checkpoint"):

@@ -73,11 +73,12 @@ def parameters(settings: Study, name: str, defaults: bool = True) -> dict[str, A
 
 
 def _net(settings, name, defaults):
-    """All that decides what a net is, back to the pretrained one or to random weights."""
+    """All that decides what a net is, back to the pretrained one or to random weights, and what its teacher is."""
     net = ladder(settings).nets[name]
     before = net.of if net.of in (None, SCRATCH) else _net(settings, net.of, defaults)
     values = net.model_dump(mode="json", exclude={"about", "expect"}, exclude_defaults=not defaults)
-    return {**values, "of": before}
+    taught_by = {"teacher": _net(settings, net.teacher, defaults)} if net.teacher else {}
+    return {**values, "of": before, **taught_by}
 
 
 def of_seed(name: str) -> tuple[str, int] | None:
@@ -202,7 +203,8 @@ def _net_row(settings, name):
     net, stored = ladder(settings).nets[name], read(settings, NET + name) or {}
     metrics = stored.get("metrics", {})
     macs = {int(pool): value / 1e6 for pool, value in stored.get("device_macs", {}).items()}
-    return {"name": name, "about": net.about, "expect": net.expect, "of": net.of, "macs": macs,
+    return {"name": name, "about": net.about, "expect": net.expect, "unpruned": ladder(settings).unpruned(name),
+            "macs": macs,
             "classifier": _scaled(metrics.get("classifier_macs"), 1e-6),
             "accuracy": _scaled(metrics.get("accuracy"), 100), "minutes": _scaled(metrics.get("seconds"), 1 / 60),
             "label": {(row["symbols"], row["snr_db"]): 100 * row["accuracy"] for row in stored.get("label", [])}}

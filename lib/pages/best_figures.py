@@ -13,7 +13,6 @@ from lib import results
 from lib.claims.verdicts import PAPER_HALF
 from lib.ladder import one_model, records
 from lib.opponent.label import COLOR, LABEL
-from lib.recipe.parameters import SCRATCH
 from lib.report import style
 from lib.study import Study
 
@@ -40,9 +39,8 @@ def points(settings: Study) -> pd.DataFrame:
 
 def _baseline(summary, ladder, net):
     """Accuracy of the unpruned network that a net was made of: the first before it that has lost no filter."""
-    while net is not None and ladder.nets[net].prune is not None:
-        net = ladder.nets[net].of
-    return summary.clean if net in (None, SCRATCH) else summary.of[net]["accuracy"]
+    unpruned = ladder.unpruned(net)
+    return summary.clean if unpruned is None else summary.of[unpruned]["accuracy"]
 
 
 def _rungs(summary, ladder):

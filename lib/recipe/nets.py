@@ -75,8 +75,9 @@ def fit(spec: parameters.Taught, student: nn.Module, teacher: nn.Module | None, 
                      augmented=True, report=report, checkpoint=checkpoint, key=key)
 
 
-def train(net: Net, before: nn.Module, stage: Stage, folder: Path, key: str, report: Callable = print) -> nn.Module:
-    """What the network `before` becomes, in evaluation mode; `before` stays as it is.
+def train(net: Net, before: nn.Module, teacher: nn.Module, stage: Stage, folder: Path, key: str,
+          report: Callable = print) -> nn.Module:
+    """What the network `before` becomes, in evaluation mode; it and the teacher stay as they are.
 
     `folder` holds checkpoints, which are resumed where they carry the `key`.
     """
@@ -84,7 +85,7 @@ def train(net: Net, before: nn.Module, stage: Stage, folder: Path, key: str, rep
     folder.mkdir(parents=True, exist_ok=True)
 
     def taught(network, schedule, name):
-        fit(net, network, before, stage, folder / f"{name}.checkpoint", f"{key} {name}", schedule, report)
+        fit(net, network, teacher, stage, folder / f"{name}.checkpoint", f"{key} {name}", schedule, report)
 
     counts = cuts(network, net)
     for number, count in enumerate(counts, 1):

@@ -57,12 +57,16 @@ class Net(Taught):
     expect: str
     # The net it begins as, and its teacher: the pretrained one, where none is named. `scratch`: random weights.
     of: Name | None = None
+    teacher: Name | None = None  # an earlier net in the place of the one that it begins as
     prune: Pruning | None = None
 
     @model_validator(mode="after")
     def it_has_what_it_asks_for(self) -> Self:
-        if self.of == SCRATCH and (self.distil or self.prune):
-            raise InputError("A net that begins at random weights has no teacher (distil) and no scores to prune by.")
+        if self.of == SCRATCH and (self.prune or self.distil and not self.teacher):
+            raise InputError("A net that begins at random weights has no scores to prune by, and no teacher (distil) "
+                             "unless one is named.")
+        if self.teacher and not self.distil:
+            raise InputError("Without distil a teacher teaches nothing.")
         if self.schedule.link_lr or self.prune and self.prune.between.link_lr:
             raise InputError("A net has no link that a rate of its own (link_lr) could be of.")
         return self
@@ -192,6 +196,15 @@ class Ladder(Strict):
     over: dict[Name, Over] = {}
     expect: dict[Name, str] = {}  # of what stands beside them
 
+    def unpruned(self, net: str | None) -> str | None:
+        """What a net was before the first filter of it was removed, which may be the net itself; None: pretrained."""
+        found = earlier = net
+        while earlier not in (None, SCRATCH):
+            if self.nets[earlier].prune is not None:
+                found = self.nets[earlier].of
+            earlier = self.nets[earlier].of
+        return found
+
     @model_validator(mode="after")
     def views_and_nets_are_there(self) -> Self:
         one = {} if self.one_model is None else {"one_model": self.one_model}
@@ -221,6 +234,8 @@ class Ladder(Strict):
         for name, net in self.nets.items():
             if net.of not in {None, SCRATCH, *before}:
                 raise InputError(f"nets.{name}: of: there is no net {net.of!r} before it.")
+            if net.teacher not in {None, *before}:
+                raise InputError(f"nets.{name}: teacher: there is no net {net.teacher!r} before it.")
             if name in self.rungs or name in self.over:
                 raise InputError(f"nets.{name}: a rung has this name.")
             before.add(name)

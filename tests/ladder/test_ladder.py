@@ -247,6 +247,29 @@ def test_a_net_from_scratch_begins_at_the_seeds_random_weights(tiny, monkeypatch
     assert records.read(settings, "net-again")["weights"] == stored["weights"]
 
 
+def test_a_net_learns_from_the_teacher_it_names_and_is_compared_with_what_was_not_pruned(tiny, monkeypatch):
+    file, taught = tiny / "params" / "tiny.yaml", []
+    longer = """    longer: {about: longer, expect: more, of: half, teacher: again, distil: 0.75,
+             schedule: {epochs: 1, lr: 0.01, images_per_epoch: 200}}
+  views"""
+    file.write_text(file.read_text().replace("\n  views", NETS.replace("  views", longer)))
+    settings, original = study.load("tiny"), nets.nets.train
+    monkeypatch.setattr(nets.nets, "train", lambda net, before, teacher, *rest: taught.append(
+        [sum(vgg.channels(before)), sum(vgg.channels(teacher))]) or original(net, before, teacher, *rest))
+    assert command.main(["tiny", "longer"]) == 0
+    whole = sum(vgg.channels(vgg.vgg16_bn(10, 0.0625)))
+    left = whole - round(whole / 2)
+    assert taught == [[whole, whole], [whole, whole], [left, whole]]  # again, half, longer
+    climb = command.Climb(settings)
+    teacher = nets.teacher(settings, climb.stage, "longer", climb.pretrained)
+    assert sum(vgg.channels(teacher)) == whole
+    assert records.read(settings, "net-longer")["parameters"]["net"]["teacher"]["smoothing"] == 0.1
+    unpruned = [settings.ladder.unpruned(net) for net in (None, "again", "half", "longer")]
+    assert unpruned == [None, "again", "again", "again"]
+    file.write_text(file.read_text().replace("smoothing: 0.1", "smoothing: 0.2"))
+    assert records.read(study.load("tiny"), "net-longer") is None
+
+
 def test_a_net_that_is_broken_off_ends_with_the_same_weights(tiny, monkeypatch):
     file = tiny / "params" / "tiny.yaml"
     file.write_text(file.read_text().replace("\n  views", NETS))
@@ -383,7 +406,8 @@ def test_one_model_that_makes_no_sense_is_refused(root, old, new, message):
     ("ratio: 0.5", "ratio: 1.0", "ratio"), ("of: again", "of: scratch", "no teacher"),
     ("{epochs: 2, lr: 0.01,", "{epochs: 2, lr: 0.01, link_lr: 0.1,", "no link"),
     ("between: {epochs: 1,", "between: {epochs: 1, link_lr: 0.1,", "no link"),
-    ("again:", "scratch:", "taken")])
+    ("again:", "scratch:", "taken"), ("of: again", "of: again, teacher: half", "no net 'half' before it"),
+    ("smoothing: 0.1", "teacher: again", "teaches nothing")])
 def test_nets_that_make_no_sense_are_refused(root, old, new, message):
     assert old in NETS
     (root / "params" / "tiny.yaml").write_text(TINY + LADDER.replace("\n  views", NETS.replace(old, new)))
