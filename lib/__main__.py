@@ -8,6 +8,7 @@ from lib import InputError, results, study
 from lib.batch import checks, places
 from lib.evidence import manifest, provenance
 from lib.execution import estimate, processes, workflow
+from lib.ladder import records
 
 FLAGS = ("jobs", "only", "dry_run", "rerun_stale", "upstream", "sample", "snr", "macs", "symbols", "drop")
 
@@ -132,14 +133,16 @@ def verify(options: argparse.Namespace) -> int:
 
 def verify_one(settings: study.Study) -> int:
     """`verify` of one study."""
-    listed, (old, unknown) = study.runs(settings), results.stale(settings)
+    listed = study.runs(settings)
+    old, unknown = (first + second for first, second in zip(results.stale(settings), records.misfits(settings),
+                                                            strict=True))
     finished = [places.folder_of(settings, item.name) for item in listed]
     finished = [folder for folder in finished if places.finished(folder)]
     altered = manifest.altered(settings, listed)
     damaged = [folder / name for folder in finished for name in places.damaged(folder)]
-    records = len(list(places.folder_of(settings, "ladder").glob("*.json")))
+    rungs = len(list(places.folder_of(settings, "ladder").glob("*.json")))
     print(f"{settings.name}: {len(finished)} finished results, {len(old)} stale, {len(altered)} altered, "
-          f"{len(unknown)} not in the study" + f"; {records} records of a ladder" * bool(records))
+          f"{len(unknown)} not in the study" + f"; {rungs} records of a ladder" * bool(rungs))
     for what, names in (("stale", old), ("altered", altered), ("not in the study", unknown),
                         ("started from a re-trained upstream model, whose weights were not kept",
                          results.retrained_upstream(settings)),

@@ -138,6 +138,17 @@ def missing(settings: Study, names: Iterable[str]) -> list[str]:
             if read(settings, NET + name if name in nets else record) is None]
 
 
+def misfits(settings: Study) -> tuple[list[str], list[str]]:
+    """(stale, not in the study): stored records whose parameters were others, and those of no rung, by name."""
+    if settings.ladder is None:
+        return [], []
+    spec, stored = ladder(settings), sorted(file.stem for file in folder(settings).glob("*.json"))
+    known = {CLEAN, *spec.over, *(NET + net for net in spec.nets), *[SEPARATION] * bool(spec.over),
+             *[ONE] * bool(spec.one_model), *(record for rung in spec.rungs for record in seeds(settings, rung))}
+    return ([f"ladder/{name}" for name in stored if name in known and read(settings, name) is None],
+            [f"ladder/{name}" for name in stored if name not in known])
+
+
 def _holds(whole: Any, part: Any) -> bool:
     """Whether all of `part` stands in `whole`, section by section."""
     if isinstance(part, dict) and isinstance(whole, dict):

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from helpers import TINY
-from lib import InputError, study, training, vgg, weights
+from lib import InputError, __main__ as cli, study, training, vgg, weights
 from lib.batch import places
 from lib.evidence import manifest
 from lib.ladder import __main__ as command, by_hand, nets, one_model, records
@@ -464,6 +464,21 @@ def test_a_record_that_is_altered_or_missing_is_named(tiny):
         "ladder/words.json: listed, and not there"]
     step3.write_text("{")
     assert "ladder/step3.json: not what was stored" in manifest.altered(settings, [])
+
+
+def test_verify_names_the_records_of_a_ladder_that_are_stale_or_of_no_rung(tiny, capsys):
+    settings = study.load("tiny")
+    records.store(settings, "step3", {"metrics": {"accuracy": 0.25}})
+    records.store(settings, "clean", {"metrics": {"accuracy": 0.5}})
+    assert records.misfits(settings) == ([], [])
+    file = tiny / "params" / "tiny.yaml"
+    file.write_text(file.read_text().replace("lr: 0.1,", "lr: 0.2,"))
+    step3 = records.folder(settings) / "step3.json"
+    step3.with_name("step4.json").write_text(step3.read_text())
+    assert cli.main(["verify", "tiny"]) == 1
+    said = capsys.readouterr().out
+    assert "  stale: ladder/step3\n" in said and "  not in the study: ladder/step4\n" in said
+    assert "clean" not in said and "3 records of a ladder" in said
 
 
 # By hand
