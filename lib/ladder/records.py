@@ -160,7 +160,8 @@ def _holds(whole: Any, part: Any) -> bool:
 class Summary:
     """What docs/best.md says: accuracies in percent, None for what is not computed yet.
 
-    Of a rung with several seeds, their mean and standard deviation.
+    Of a rung with several seeds, their mean and standard deviation. `reference` is what the unpruned network has that a
+    net or a rung comes from, without a channel.
     """
 
     clean: float | None
@@ -206,16 +207,19 @@ def summary(settings: Study) -> Summary:
     views = [{"name": name, **view.model_dump(), "right": _scaled(right.get(name), 100)}
              for name, view in spec.views.items()]
     stored = read(settings, CLEAN)
-    return Summary(_scaled(stored["metrics"]["accuracy"], 100) if stored else None, rows, views,
-                   [_net_row(settings, name) for name in spec.nets])
+    clean = _scaled(stored["metrics"]["accuracy"], 100) if stored else None
+    nets = {name: _net_row(settings, name) for name in spec.nets}
+    alone = {None: clean, **{name: net["accuracy"] for name, net in nets.items()}}
+    for row in [*rows, *nets.values()]:
+        row["reference"] = alone[spec.unpruned(row["net"])]
+    return Summary(clean, rows, views, list(nets.values()))
 
 
 def _net_row(settings, name):
     net, stored = ladder(settings).nets[name], read(settings, NET + name) or {}
     metrics = stored.get("metrics", {})
     macs = {int(pool): value / 1e6 for pool, value in stored.get("device_macs", {}).items()}
-    return {"name": name, "about": net.about, "expect": net.expect, "unpruned": ladder(settings).unpruned(name),
-            "macs": macs,
+    return {"name": name, "net": name, "of": net.of, "about": net.about, "expect": net.expect, "macs": macs,
             "classifier": _scaled(metrics.get("classifier_macs"), 1e-6),
             "accuracy": _scaled(metrics.get("accuracy"), 100), "minutes": _scaled(metrics.get("seconds"), 1 / 60),
             "label": {(row["symbols"], row["snr_db"]): 100 * row["accuracy"] for row in stored.get("label", [])}}

@@ -31,16 +31,10 @@ def points(settings: Study) -> pd.DataFrame:
     are not told. Empty where nothing is measured.
     """
     summary, ladder = records.summary(settings), records.ladder(settings)
-    rows = [*_rungs(summary, ladder), *_codes(summary, ladder),
+    rows = [*_rungs(summary, ladder), *_codes(summary),
             *_one_model(one_model.compared(settings), summary, ladder),
             *_of_paper(results.load(settings.pretrain_from or settings.name), summary, ladder)]
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(COLUMNS[:-3], ignore_index=True, kind="stable")
-
-
-def _baseline(summary, ladder, net):
-    """Accuracy of the unpruned network that a net was made of: the first before it that has lost no filter."""
-    unpruned = ladder.unpruned(net)
-    return summary.clean if unpruned is None else summary.of[unpruned]["accuracy"]
 
 
 def _rungs(summary, ladder):
@@ -50,12 +44,12 @@ def _rungs(summary, ladder):
             continue
         common = {"kind": BEST, "model": rung["name"], "net": rung["net"] or "pretrained", "pool": rung["pool"],
                   "symbols": rung["bandwidth"], "operations": rung["macs"],
-                  "baseline": _baseline(summary, ladder, rung["net"])}
+                  "baseline": rung["reference"]}
         for snr, accuracy in rung["over_snr"].items():
             yield {**common, "snr_db": snr, "accuracy": accuracy}
 
 
-def _codes(summary, ladder):
+def _codes(summary):
     for net in summary.nets:
         if net["accuracy"] is None:
             continue
@@ -63,14 +57,15 @@ def _codes(summary, ladder):
         for (symbols, snr), accuracy in net["label"].items():
             yield {"kind": LABEL, "model": f"{net['name']}, B = {symbols}", "net": net["name"], "pool": 5,
                    "symbols": symbols, "operations": operations, "snr_db": snr, "accuracy": accuracy,
-                   "baseline": _baseline(summary, ladder, net["name"])}
+                   "baseline": net["reference"]}
 
 
 def _one_model(compared, summary, ladder):
     net = ladder.one_model.net if ladder.one_model else None
+    baseline = summary.of[net]["reference"] if net else summary.clean
     for row in compared.to_dict("records"):
         yield {"kind": ONE, "model": ONE, "net": net or "pretrained", "pool": 5, "symbols": row["bandwidth"],
-               "snr_db": row["snr_db"], "accuracy": row["one"], "baseline": _baseline(summary, ladder, net)}
+               "snr_db": row["snr_db"], "accuracy": row["one"], "baseline": baseline}
 
 
 def _of_paper(table, summary, ladder):
