@@ -1,7 +1,7 @@
 """The networks of a ladder beside the pretrained one: trained once, kept with their parameters, measured.
 
 The record of a net is outputs/STUDY/ladder/net-NAME.json. Its weights lie beside it in half precision, and are what
-is measured. Git keeps those of `best` that rungs are computed on, and no others.
+is measured. Git keeps those of `best` on which a rung takes minutes, and no others.
 """
 
 import time

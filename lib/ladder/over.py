@@ -83,7 +83,7 @@ def _tried(climb, entry, name, model, snr_db):
         model.link.channel = tried
         snrs_db = [snr_db] if other != name else sorted({*climb.settings.evaluation.snr_db, snr_db})
         points = training.accuracy(model, climb.test_features, climb.stage.data.test_labels, snrs_db,
-                                   climb.settings.evaluation.draws, climb.ladder.batch_size)
+                                   climb.settings.evaluation.draws, climb.ladder.batch_size, climb.behind)
         for at, draws in points.groupby("snr_db").accuracy:
             if other != name or at != snr_db:
                 yield {"over": other, "snr_db": at, "accuracy": draws.mean(), "draws": draws.tolist()}

@@ -108,14 +108,15 @@ def made_here() -> dict[str, Any]:
 def store(settings: Study, name: str, content: dict[str, Any]) -> None:
     """Write a rung's file, whole or not at all, and its digest into the study's manifest."""
     folder(settings).mkdir(parents=True, exist_ok=True)
-    content = {"name": name, "parameters": parameters(settings, name), **content}
+    net = {"net": weights} if (weights := net_weights(settings, name)) else {}
+    content = {"name": name, "parameters": parameters(settings, name), **net, **content}
     # The row first: where this is broken off, the record is one that is listed and not there, and computed again.
     manifest.enter(settings, [{"name": f"ladder/{name}.json", "digest": manifest.content_digest(content)}])
     places.write_json(folder(settings) / f"{name}.json", content)
 
 
 def read(settings: Study, name: str) -> dict[str, Any] | None:
-    """A stored rung; None where there is none or its parameters were others.
+    """A stored rung; None where there is none, its parameters were others or its net has been trained anew since.
 
     An option that has been added since, and that the rung does not take, makes no difference.
     """
@@ -125,7 +126,19 @@ def read(settings: Study, name: str) -> dict[str, Any] | None:
     content = json.loads(file.read_text())
     stored = content["parameters"]
     fits = _holds(parameters(settings, name), stored) and _holds(stored, parameters(settings, name, defaults=False))
-    return content if fits else None
+    # Records before 29 November 2026 do not say which weights they rest on.
+    same_net = "net" not in content or content["net"] == net_weights(settings, name)
+    return content if fits and same_net else None
+
+
+def net_weights(settings: Study, name: str) -> dict[str, str] | None:
+    """Checksums of the weights of the net that a record rests on; None where that is the pretrained network."""
+    spec, (rung, _) = ladder(settings), of_seed(name) or (name, None)
+    rests_on = spec.rungs.get(spec.over[rung].rung if rung in spec.over else rung)
+    if name == ONE:
+        rests_on = spec.one_model
+    net = read(settings, NET + rests_on.net) if rests_on and rests_on.net else None
+    return net["weights"] if net and "weights" in net else None
 
 
 def missing(settings: Study, names: Iterable[str]) -> list[str]:
@@ -139,14 +152,25 @@ def missing(settings: Study, names: Iterable[str]) -> list[str]:
 
 
 def misfits(settings: Study) -> tuple[list[str], list[str]]:
-    """(stale, not in the study): stored records whose parameters were others, and those of no rung, by name."""
+    """(stale, not in the study): stored records that `read` does not take, and those of no rung, by name.
+
+    Those that are damaged are not among them (`manifest.altered`).
+    """
+    stored = sorted(file.stem for file in folder(settings).glob("*.json"))
     if settings.ladder is None:
-        return [], []
-    spec, stored = ladder(settings), sorted(file.stem for file in folder(settings).glob("*.json"))
+        return [], [f"ladder/{name}" for name in stored]
+    spec = ladder(settings)
     known = {CLEAN, *spec.over, *(NET + net for net in spec.nets), *[SEPARATION] * bool(spec.over),
              *[ONE] * bool(spec.one_model), *(record for rung in spec.rungs for record in seeds(settings, rung))}
-    return ([f"ladder/{name}" for name in stored if name in known and read(settings, name) is None],
+    return ([f"ladder/{name}" for name in stored if name in known and _stale(settings, name)],
             [f"ladder/{name}" for name in stored if name not in known])
+
+
+def _stale(settings, name):
+    try:
+        return read(settings, name) is None
+    except (ValueError, KeyError):  # damaged
+        return False
 
 
 def _holds(whole: Any, part: Any) -> bool:

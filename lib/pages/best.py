@@ -47,12 +47,12 @@ def bars(settings: Study) -> pd.DataFrame:
             continue
         least, most = expected(rung["expect"])
         rows.append({"net": rung["net"] or "", "rung": rung["name"], "begins as": rung["start"],
-                     "symbols": rung["bandwidth"], "least": least, "most": most, "accuracy": rung["accuracy"],
-                     "deviation": rung["deviation"], "trainings": rung["trainings"],
+                     "pool": rung["pool"], "symbols": rung["bandwidth"], "least": least, "most": most,
+                     "accuracy": rung["accuracy"], "deviation": rung["deviation"], "trainings": rung["trainings"],
                      "alone": own["accuracy"], "label code": own["label"].get((rung["bandwidth"], rung["snr_db"])),
                      "operations": rung["macs"]})
-    return pd.DataFrame(rows, columns=["net", "rung", "begins as", "symbols", "least", "most", "accuracy", "deviation",
-                                       "trainings", "alone", "label code", "operations"])
+    return pd.DataFrame(rows, columns=["net", "rung", "begins as", "pool", "symbols", "least", "most", "accuracy",
+                                       "deviation", "trainings", "alone", "label code", "operations"])
 
 
 def _codes(settings):
@@ -88,8 +88,10 @@ def draw(settings: Study) -> Figure:
 
 
 def _panel(axis, rows, net, bandwidth):
-    labels = [rung if symbols == bandwidth else f"{rung} (B = {symbols})"
-              for rung, symbols in zip(rows.rung, rows.symbols, strict=True)]
+    labels = []
+    for row in rows.itertuples():
+        unusual = [f"pooling {row.pool}"] * (row.pool != 5) + [f"B = {row.symbols}"] * (row.symbols != bandwidth)
+        labels.append(row.rung + (f" ({', '.join(unusual)})" if unusual else ""))
     places = range(len(rows))
     drawn = axis.barh(places, rows.accuracy, color=[COLORS[start] for start in rows["begins as"]], height=0.7)
     axis.bar_label(drawn, fmt="%.1f", fontsize=6.5, label_type="center", color="white")

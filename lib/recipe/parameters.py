@@ -78,13 +78,13 @@ class Rung(Strict):
     about: str
     expect: str
     net: Name | None = None  # whose features: the pretrained network's, where none is named
-    pool: int = Field(5, ge=1, le=5)  # the split; what lies behind it is trained with the classifier
+    pool: int = Field(5, ge=1, le=5)  # the split; what lies behind it is the edge half
     views: list[Name]  # of the training images; an epoch draws from all of them
     schedule: Schedule
     # L1 to the features (step 3); cross-entropy behind the edge half; or the share of wrong answers there, if each is
     # given with the probability that the receiver gives it.
     loss: Literal["features", "task", "wrong"] = "features"
-    distil: float = Field(0.0, ge=0, le=1)  # of the task's loss, the share that is the unpruned net's answer
+    distil: float = Field(0.0, ge=0, le=1)  # of the task's loss, the share that is the net's own answer
     temperature: Temperature = 2.0  # at which it is asked for that
     train_edge: bool = False  # the edge half too; `schedule.link_lr` is then the link's own rate
     start: Literal["features", "perceptron", "logits", "words"] = "features"  # what the encoder begins with
@@ -92,8 +92,8 @@ class Rung(Strict):
     bandwidth: Bandwidth | None = None  # where they differ from the ladder's
     snr_db: SNR | None = None
     snr_range: list[SNR] = Field([], max_length=2)  # least and most dB of one model for all, which knows the SNR
-    # Afterwards both halves and the codec are trained together on images (step 4); the teacher is what the net was made
-    # of. `schedule.link_lr` is the codec's own rate.
+    # Afterwards both halves and the codec are trained together on images (step 4), by the net's teacher.
+    # `schedule.link_lr` is the codec's own rate.
     whole: Taught | None = None
 
     @model_validator(mode="after")
@@ -106,9 +106,10 @@ class Rung(Strict):
             raise InputError("A device that classifies has all convolutions: words and logits are of pooling 5.")
         if self.pool != 5 and self.loss != "features" and not self.train_edge:
             raise InputError("Before pooling 5 the edge half has batch norm, which is trained too: train_edge.")
-        if self.pool < EARLIEST_ON_FEATURES and self.loss != "features":
-            raise InputError(f"Before pooling {EARLIEST_ON_FEATURES} most of the network is behind the split: a codec "
-                             "is trained there on features (loss: features), then all on images (whole).")
+        if self.pool < EARLIEST_ON_FEATURES and (self.loss, self.start) != ("features", "features"):
+            raise InputError(f"Before pooling {EARLIEST_ON_FEATURES} most of the network is behind the split: the "
+                             "paper's codec is trained there on features (loss and start: features), then all on "
+                             "images (whole).")
         if self.whole and self.loss != "features" and (self.loss != "task" or not self.train_edge):
             raise InputError("The whole is trained after a codec that learnt features, or one that was trained for the "
                              "task, and the edge half with it: loss task, train_edge.")

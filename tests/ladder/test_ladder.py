@@ -152,7 +152,9 @@ def test_a_ladder_of_a_network_that_is_not_here_is_refused(root):
     ("start: words", "start: logits, snr_range: [0.0, 5.0]", "least and the most"),
     ("start: words", "whole: {schedule: {epochs: 1, lr: 0.1}}", "the edge half with it"),
     ("start: words", "start: logits, pool: 4", "are of pooling 5"), ("start: words", "pool: 4", "train_edge"),
-    ("start: words", "pool: 2, train_edge: true", "then all on images"), ("start: words", "pool: 6", "pool"),
+    ("start: words", "pool: 2, train_edge: true", "then all on images"),
+    ("loss: task, start: words", "pool: 2, start: perceptron", "then all on images"),
+    ("start: words", "pool: 6", "pool"),
     ("bandwidth: 6", "bandwidth: 1", "bandwidth"),
     ("  rungs:", "  repeats: {seeds: [1], rungs: [step4]}\n  rungs:", "no rung 'step4'"),
     ("  rungs:", "  repeats: {seeds: [0], rungs: [words]}\n  rungs:", "the ladder's own"),
@@ -479,6 +481,26 @@ def test_verify_names_the_records_of_a_ladder_that_are_stale_or_of_no_rung(tiny,
     said = capsys.readouterr().out
     assert "  stale: ladder/step3\n" in said and "  not in the study: ladder/step4\n" in said
     assert "clean" not in said and "3 records of a ladder" in said
+
+    step3.write_text("{")  # damaged: altered, and no traceback
+    assert cli.main(["verify", "tiny"]) == 1
+    said = capsys.readouterr().out
+    assert "altered: ladder/step3.json: not what was stored" in said and "stale: ladder" not in said
+    file.write_text(file.read_text().partition("ladder:")[0])
+    assert records.misfits(study.load("tiny")) == ([], ["ladder/clean", "ladder/step3", "ladder/step4"])
+
+
+def test_a_rung_of_a_net_that_was_trained_anew_is_stale(tiny):
+    file = tiny / "params" / "tiny.yaml"
+    file.write_text(file.read_text().replace("\n  views", NETS).replace("step3: {", "step3: {net: half, "))
+    settings = study.load("tiny")
+    records.store(settings, "net-half", {"weights": {"model": "abc"}})
+    records.store(settings, "step3", {"metrics": {"accuracy": 0.25}})
+    records.store(settings, "words", {"metrics": {"accuracy": 0.25}})
+    assert records.read(settings, "step3")["net"] == {"model": "abc"} and "net" not in records.read(settings, "words")
+    records.store(settings, "net-half", {"weights": {"model": "abd"}})
+    assert records.read(settings, "step3") is None and records.misfits(settings) == (["ladder/step3"], [])
+    assert records.missing(settings, ["step3", "words"]) == ["step3"]
 
 
 # By hand

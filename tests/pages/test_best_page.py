@@ -104,7 +104,7 @@ def test_the_figure_of_the_page_lies_beside_its_records(root):
     best.main()
     assert (folder / "figures.png").stat().st_size > 10_000 and "step3" in (folder / "figures.csv").read_text()
     assert (folder / "ladder.png").stat().st_size > 10_000
-    assert (folder / "ladder.csv").read_text().splitlines()[1].startswith(",step3,features,8,26,26,25")
+    assert (folder / "ladder.csv").read_text().splitlines()[1].startswith(",step3,features,5,8,26,26,25")
     plt.close("all")
 
 
@@ -129,6 +129,7 @@ ladder:
     half: {about: "", expect: "", schedule: &once {epochs: 1, lr: 0.1}, prune: {ratio: 0.5, between: *once}}
     fresh: {about: "", expect: "", of: scratch, schedule: *once}
     fresh_half: {about: "", expect: "", of: fresh, schedule: *once, prune: {ratio: 0.5, between: *once}}
+    longer: {about: "", expect: "", of: fresh_half, schedule: *once}
   one_model: {about: "", expect: "", net: half, views: [plain], bandwidths: [4, 8], snr_range: [0, 10],
               snrs_db: [0, 14.5], fixed_db: 14.5, schedule: *once}
   views: {plain: {crops: false}}
@@ -141,10 +142,11 @@ ladder:
     half_flat: {about: "", expect: "", net: half, views: [plain], schedule: *once}
     half_deep: {about: "", expect: "", net: half, views: [plain], schedule: *once}
     fresh_deep: {about: "", expect: "", net: fresh_half, views: [plain], schedule: *once, start: perceptron}
+    longer_deep: {about: "", expect: "", net: longer, views: [plain], schedule: *once, start: perceptron}
     early: {about: "", expect: "", net: fresh, pool: 2, bandwidth: 64, views: [plain], schedule: *once}
 """
 OF_RUNGS = {"deep": 0.65, "other_snr": 0.9, "half_b5": 0.6, "half_words": 0.9, "half_flat": 0.3, "half_deep": 0.6,
-            "fresh_deep": 0.69}
+            "fresh_deep": 0.69, "longer_deep": 0.67}
 
 
 @pytest.fixture
@@ -157,7 +159,7 @@ def points(root):
     for name, accuracy in OF_RUNGS.items():
         records.store(settings, name, {"metrics": {"accuracy": accuracy, "device_macs": 2e6, "seconds": 1.0},
                                        "over_snr": {"0.0": accuracy / 2, "14.5": accuracy}})
-    for name, accuracy in (("half", 0.64), ("fresh", 0.7), ("fresh_half", 0.68)):
+    for name, accuracy in (("half", 0.64), ("fresh", 0.7), ("fresh_half", 0.68), ("longer", 0.69)):
         records.store(settings, f"net-{name}", {
             "metrics": {"accuracy": accuracy, "seconds": 1.0, "classifier_macs": 500_000}, "device_macs": {"5": 1e6},
             "label": [{"symbols": 4, "snr_db": snr, "accuracy": accuracy - 0.01} for snr in (0.0, 14.5)]})
@@ -179,14 +181,17 @@ def test_every_model_of_a_late_split_has_its_numbers_and_the_baseline_that_it_co
     at = table[table.snr_db == 14.5].set_index("model")
     rungs = at[at.kind == "best"]
     # Not the one of another SNR, not the one that begins as the label code, not the one that is not computed.
-    assert sorted(rungs.index) == ["deep", "fresh_deep", "half_b5", "half_deep", "half_flat"]
-    assert rungs.baseline.to_dict() == pytest.approx(
-        {"deep": 66, "half_b5": 66, "half_deep": 66, "half_flat": 66, "fresh_deep": 70})
+    assert sorted(rungs.index) == ["deep", "fresh_deep", "half_b5", "half_deep", "half_flat", "longer_deep"]
+    assert rungs.baseline.to_dict() == pytest.approx(  # `longer` was trained on after it was pruned
+        {"deep": 66, "half_b5": 66, "half_deep": 66, "half_flat": 66, "fresh_deep": 70, "longer_deep": 70})
     assert rungs.accuracy["half_b5"] == 60 and rungs.symbols["half_b5"] == 5 and rungs.operations["deep"] == 2
     codes = at[at.kind == "Label code"].set_index("net")
-    assert codes.accuracy.to_dict() == pytest.approx({"half": 63, "fresh": 69, "fresh_half": 67, "pretrained": 31})
-    assert codes.operations.to_dict() == pytest.approx({"half": 1.5, "fresh": 1.5, "fresh_half": 1.5, "pretrained": 3})
-    assert codes.baseline.to_dict() == pytest.approx({"half": 66, "fresh": 70, "fresh_half": 70, "pretrained": 66})
+    assert codes.accuracy.to_dict() == pytest.approx({"half": 63, "fresh": 69, "fresh_half": 67, "longer": 68,
+                                                    "pretrained": 31})
+    assert codes.operations.to_dict() == pytest.approx({**dict.fromkeys(["half", "fresh", "fresh_half", "longer"], 1.5),
+                                                        "pretrained": 3})
+    assert codes.baseline.to_dict() == pytest.approx({"half": 66, "fresh": 70, "fresh_half": 70, "longer": 70,
+                                                      "pretrained": 66})
     paper = at[at.kind == "the paper's recipe, shortened"]  # after pooling 2 is none of theirs
     assert paper.accuracy.tolist() == pytest.approx([31]) and paper.baseline.tolist() == [66]
     assert at[at.kind == "one model for all"].accuracy.tolist() == pytest.approx([20, 40])
@@ -199,14 +204,15 @@ def test_figure_3_is_filled_within_two_points_and_4_and_5_have_the_right_lines(p
     def lines(axis):
         return {line.get_label(): line for line in axis.lines if not line.get_label().startswith("_")}
 
-    filled = {name: sorted(line.get_xdata()) for name, line in lines(third).items()}
-    assert filled["best, within"] == [2, 2] and filled["best, not"] == [2, 2, 2]  # `deep` and `fresh_deep`
-    assert filled["Label code, within"] == [1.5] and filled["Label code, not"] == [1.5, 1.5, 3]
-    assert filled["the paper's recipe, shortened, within"] == [] and filled["the paper's recipe, shortened, not"] == [3]
-    faces = {name: line.get_markerfacecolor() for name, line in lines(third).items()}
-    assert faces["best, not"] == "none" != faces["best, within"]
+    drawn = {line.get_label(): line for line in third.lines}
+    places = {name: sorted(line.get_xdata()) for name, line in drawn.items()}
+    assert places["best"] == [2, 2] and places["_best, not"] == [2, 2, 2, 2]  # `deep` and `fresh_deep`
+    assert places["Label code"] == [1.5, 1.5] and places["_Label code, not"] == [1.5, 1.5, 3]
+    assert places["the paper's recipe, shortened"] == [] and places["_the paper's recipe, shortened, not"] == [3]
+    assert drawn["_best, not"].get_markerfacecolor() == "none" != drawn["best"].get_markerfacecolor()
     assert {name: list(line.get_ydata()) for name, line in lines(fourth).items() if ":" in name} == {
-        "pretrained: deep": [32.5, 65], "half: half_deep": [30, 60], "fresh_half: fresh_deep": [34.5, 69]}
+        "pretrained: deep": [32.5, 65], "half: half_deep": [30, 60], "fresh_half: fresh_deep": [34.5, 69],
+        "longer: longer_deep": [33.5, 67]}
     assert {name: list(line.get_ydata()) for name, line in lines(fifth).items() if "B =" in name} == {
         "one model for all, B = 4": [20, 20], "one model for all, B = 8": [40, 40]}
     assert [text.get_text() for text in fifth.texts] == ["B = 4"]
@@ -223,8 +229,13 @@ def test_an_early_rung_stands_beside_the_papers_models_after_the_same_pooling(po
     third, _, fifth, fourth = best_figures.draw(settings, table).axes
     assert third.get_title().endswith("after pooling 2, 5")
     lines = {line.get_label(): list(line.get_ydata()) for line in fourth.lines}
-    assert lines["early: pooling 2, B = 64"] == [60, 67] and lines["the paper's recipe, shortened"] == [10, 31]
+    assert lines["early: pooling 2, B = 64"] == [60, 67] and lines["the paper's recipe"] == [10, 31]
+    assert [text.get_text() for text in fourth.texts] == ["0.5, B = 64"]
     assert [text.get_text() for text in fifth.texts] == ["B = 4"]  # as it was without
+
+    # Grey points of an early pooling only where a rung of it is drawn.
+    (records.folder(settings) / "early.json").unlink()
+    assert set(best_figures.points(settings).pool) == {5}
 
 
 def test_without_any_result_there_is_nothing_to_draw(root):
