@@ -74,11 +74,11 @@ def draw(settings: Study) -> Figure:
     panels = list(table.groupby("net", sort=False))
     heights = [len(rows) + 1 for _, rows in panels] or [1]
     figure, axes = plt.subplots(len(heights), squeeze=False, sharex=True, layout="constrained",
-                                figsize=(6.5, 0.9 + 0.2 * sum(heights)), height_ratios=heights)
+                                figsize=(6.5, 1.1 + 0.2 * sum(heights) + 0.15 * len(heights)), height_ratios=heights)
     for axis, (net, rows) in zip(axes[:, 0], panels, strict=False):
         _panel(axis, rows, net or "pretrained", ladder.bandwidth)
-    axes[0, 0].set_title(f"{ladder.bandwidth} symbols at {ladder.snr_db:g} dB, where a rung says no other "
-                         f"[{settings.name}]")
+    figure.suptitle(f"{ladder.bandwidth} symbols at {ladder.snr_db:g} dB after pooling 5, where a rung says no other "
+                    f"[{settings.name}]", fontsize=9)
     axes[-1, 0].set(xlabel="test accuracy (%)")
     starts = [Patch(color=COLORS[start], label=STARTS[start]) for start in STARTS if start in set(table["begins as"])]
     lines, names = axes[0, 0].get_legend_handles_labels()
@@ -106,7 +106,8 @@ def _panel(axis, rows, net, bandwidth):
         # Broad and pale, since it is often as good as the network itself.
         axis.axvline(value, color=COLOR, lw=4, alpha=0.3, zorder=0, label="its label code")
     axis.set_yticks(places, labels, fontsize=7)
-    axis.set(ylabel=net, ylim=(len(rows) - 0.4, -0.6))  # the first rung is the uppermost
+    axis.set_title(net, loc="left", fontsize=8)
+    axis.set(ylim=(len(rows) - 0.4, -0.6))  # the first rung is the uppermost
     axis.grid(False, axis="y")
 
 
