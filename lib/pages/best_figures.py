@@ -90,8 +90,9 @@ def draw(settings: Study, table: pd.DataFrame) -> Figure:
     Beside them Figure 4 of models after early poolings, where there are any.
     """
     early = table[(table.kind == BEST) & ~table.pool.isin(LATE)]
-    panels = 3 + (not early.empty)
-    figure, axes = plt.subplots(1, panels, figsize=(4.67 * panels, 4), layout="constrained")
+    rows, columns = (1, 3) if early.empty else (2, 2)
+    figure, axes = plt.subplots(rows, columns, figsize=(4.67 * columns, 4 * rows), layout="constrained")
+    axes = axes.ravel()
     ladder = records.ladder(settings)
     _figure3(axes[0], table[table.snr_db == ladder.snr_db])
     _figure4(axes[1], table, ladder)
