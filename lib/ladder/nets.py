@@ -16,7 +16,7 @@ from lib.batch import places
 from lib.ladder import records
 from lib.networks import structure
 from lib.recipe import nets
-from lib.recipe.parameters import SCRATCH
+from lib.recipe.net_parameters import SCRATCH
 from lib.schemes.label import LabelCode
 from lib.stage import Stage
 from lib.study import Study

@@ -1,9 +1,7 @@
 """Where the rungs of a ladder are stored, and whether one still fits its parameters."""
 
 import json
-import statistics
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,8 @@ from lib import InputError
 from lib.batch import places
 from lib.evidence import manifest, provenance
 from lib.evidence.fingerprint import digest
-from lib.recipe.parameters import SCRATCH, Ladder
+from lib.recipe.net_parameters import SCRATCH
+from lib.recipe.parameters import Ladder
 from lib.study import Study
 
 CLEAN = "clean"  # the network itself, without a link
@@ -178,92 +177,3 @@ def _holds(whole: Any, part: Any) -> bool:
     if isinstance(part, dict) and isinstance(whole, dict):
         return all(key in whole and _holds(whole[key], value) for key, value in part.items())
     return whole == part
-
-
-@dataclass
-class Summary:
-    """What docs/best.md says: accuracies in percent, None for what is not computed yet.
-
-    Of a rung with several seeds, their mean and standard deviation. `reference` is what the unpruned network has that a
-    net or a rung comes from, without a channel.
-    """
-
-    clean: float | None
-    rungs: list[dict[str, Any]]
-    views: list[dict[str, Any]]
-    nets: list[dict[str, Any]]
-
-    @property
-    def of(self) -> dict[str, dict[str, Any]]:
-        """The rungs and nets by name."""
-        return {row["name"]: row for row in [*self.rungs, *self.nets]}
-
-    def label(self, net: str, symbols: int, snr_db: float) -> float | None:
-        """Accuracy of a net's label code; None where it was not computed."""
-        return self.of[net]["label"].get((symbols, snr_db))
-
-    def best_at(self, snr_db: float, bandwidth: int, start: str) -> float | None:
-        """The greatest accuracy of rungs of this start that were trained for this point alone; None without one."""
-        found = [rung["accuracy"] for rung in self.rungs if rung["accuracy"] is not None and not rung["any_snr"]
-                 and rung["net"] is None
-                 and (rung["snr_db"], rung["bandwidth"], rung["start"]) == (snr_db, bandwidth, start)]
-        return max(found, default=None)
-
-
-def summary(settings: Study) -> Summary:
-    """The rungs and views of a study, in the order of its file."""
-    spec, rows, right = ladder(settings), [], {}
-    for name, rung in spec.rungs.items():
-        found = _stored(settings, name)
-        metrics = found[0]["metrics"] if found else {}
-        accuracies = [100 * stored["metrics"]["accuracy"] for stored in found]
-        right_here = metrics.get("right_on_views", {})
-        right |= right_here if rung.net is None else {}  # each net is sure of others
-        bandwidth, snr_db = point(settings, name)
-        rows.append({"name": name, "about": rung.about, "expect": rung.expect, "over_snr": _mean_over_snr(found),
-                     "start": rung.start, "any_snr": bool(rung.snr_range), "net": rung.net, "pool": rung.pool,
-                     "right": right_here,
-                     "snr_db": snr_db, "bandwidth": bandwidth,
-                     "accuracy": statistics.mean(accuracies) if found else None, "trainings": len(found),
-                     "deviation": statistics.stdev(accuracies) if len(found) > 1 else None,
-                     "macs": _scaled(metrics.get("device_macs"), 1e-6),
-                     "minutes": _scaled(metrics.get("seconds"), 1 / 60)})
-    views = [{"name": name, **view.model_dump(), "right": _scaled(right.get(name), 100)}
-             for name, view in spec.views.items()]
-    stored = read(settings, CLEAN)
-    clean = _scaled(stored["metrics"]["accuracy"], 100) if stored else None
-    nets = {name: _net_row(settings, name) for name in spec.nets}
-    alone = {None: clean, **{name: net["accuracy"] for name, net in nets.items()}}
-    for row in [*rows, *nets.values()]:
-        row["reference"] = alone[spec.unpruned(row["net"])]
-    return Summary(clean, rows, views, list(nets.values()))
-
-
-def _net_row(settings, name):
-    net, stored = ladder(settings).nets[name], read(settings, NET + name) or {}
-    metrics = stored.get("metrics", {})
-    macs = {int(pool): value / 1e6 for pool, value in stored.get("device_macs", {}).items()}
-    return {"name": name, "net": name, "of": net.of, "about": net.about, "expect": net.expect, "macs": macs,
-            "classifier": _scaled(metrics.get("classifier_macs"), 1e-6),
-            "accuracy": _scaled(metrics.get("accuracy"), 100), "minutes": _scaled(metrics.get("seconds"), 1 / 60),
-            "label": {(row["symbols"], row["snr_db"]): 100 * row["accuracy"] for row in stored.get("label", [])}}
-
-
-def over_snr(settings: Study, name: str) -> dict[float, float]:
-    """A rung's accuracy in percent at each SNR, the mean of its seeds; empty where it is not computed."""
-    return _mean_over_snr(_stored(settings, name))
-
-
-def _mean_over_snr(found):
-    curves = [stored.get("over_snr", {}) for stored in found]
-    return {float(snr): 100 * statistics.mean(curve[snr] for curve in curves) for snr in (curves[0] if curves else ())}
-
-
-def _stored(settings, name):
-    """A rung's records, one a seed; none without that of the ladder's own seed."""
-    found = [read(settings, record) for record in seeds(settings, name)]
-    return [stored for stored in found if stored] if found[0] else []
-
-
-def _scaled(value: float | None, factor: float) -> float | None:
-    return None if value is None else factor * value

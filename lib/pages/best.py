@@ -14,6 +14,7 @@ from lib import results, study
 from lib.ladder import records
 from lib.opponent.label import COLOR, LABEL
 from lib.pages import best_figures
+from lib.reading import beside_paper, rungs
 from lib.report import style
 from lib.study import Study
 
@@ -38,7 +39,7 @@ def bars(settings: Study) -> pd.DataFrame:
     `deviation` are mean and standard deviation over the seeds of its trainings. `alone` is what its network has without
     a channel, `label code` what that has at the rung's point, `operations` are in 10⁶.
     """
-    ladder, summary = records.ladder(settings), records.summary(settings)
+    ladder, summary = records.ladder(settings), rungs.summary(settings)
     rows = []
     for rung in summary.rungs:
         own = summary.of[rung["net"]] if rung["net"] else {"accuracy": summary.clean, "label": _codes(settings)}
@@ -131,7 +132,7 @@ def draw_one_model(compared: pd.DataFrame) -> Figure:
 def main() -> None:
     """Draw what is computed of `best`, and store the numbers behind it."""
     settings = study.load("best")
-    folder, points = records.folder(settings), best_figures.points(settings)
+    folder, points = records.folder(settings), beside_paper.points(settings)
     for name, table, figure in (("ladder", bars(settings), draw(settings)),
                                 ("figures", points, best_figures.draw(settings, points))):
         table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")

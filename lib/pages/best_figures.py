@@ -9,83 +9,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
-from lib import results
 from lib.claims.verdicts import PAPER_HALF
-from lib.ladder import one_model, records
+from lib.ladder import records
 from lib.opponent.label import COLOR, LABEL
+from lib.reading.beside_paper import BEST, LATE, LONGER, ONE, PAPER
 from lib.report import style
 from lib.study import Study
 
-COLUMNS = ["kind", "model", "net", "pool", "ratio", "symbols", "operations", "snr_db", "accuracy", "baseline"]
-BEST, ONE = "best", "one model for all"
-PAPER, LONGER = "the paper's recipe, shortened", "the paper's recipe, a longer step 4"
-LATE = {4, 5}  # poolings of which the paper's recipe is always shown, those of others where a rung is there
 TOLERANCE = 2.0  # points below the baseline: Figure 3's
 FAINT = {"color": "0.72", "zorder": 1}
 
 
-def points(settings: Study) -> pd.DataFrame:
-    """A row a model and SNR: what it is, what it sends and costs (operations in 10⁶), accuracy in percent.
-
-    `baseline` is what the unpruned network that it comes from has without a channel. Models are trained at the ladder's
-    SNR and tried at all, label codes designed for none; `one model for all` is trained for all SNRs, and its operations
-    are not told. Empty where nothing is measured.
-    """
-    summary, ladder = records.summary(settings), records.ladder(settings)
-    rungs = list(_rungs(summary, ladder))
-    pools = LATE | {rung["pool"] for rung in rungs}
-    rows = [*rungs, *_codes(summary), *_one_model(one_model.compared(settings), summary, ladder),
-            *_of_paper(results.load(settings.pretrain_from or settings.name), summary, ladder, pools)]
-    return pd.DataFrame(rows, columns=COLUMNS).sort_values(COLUMNS[:-3], ignore_index=True, kind="stable")
-
-
-def _rungs(summary, ladder):
-    for rung in summary.rungs:
-        # One that begins as the label code is the opponent, hardly changed.
-        if rung["snr_db"] != ladder.snr_db or rung["start"] == "words" or rung["accuracy"] is None:
-            continue
-        common = {"kind": BEST, "model": rung["name"], "net": rung["net"] or "pretrained", "pool": rung["pool"],
-                  "symbols": rung["bandwidth"], "operations": rung["macs"],
-                  "baseline": rung["reference"]}
-        for snr, accuracy in rung["over_snr"].items():
-            yield {**common, "snr_db": snr, "accuracy": accuracy}
-
-
-def _codes(summary):
-    for net in summary.nets:
-        if net["accuracy"] is None:
-            continue
-        operations = net["macs"][5] + net["classifier"]
-        for (symbols, snr), accuracy in net["label"].items():
-            yield {"kind": LABEL, "model": f"{net['name']}, B = {symbols}", "net": net["name"], "pool": 5,
-                   "symbols": symbols, "operations": operations, "snr_db": snr, "accuracy": accuracy,
-                   "baseline": net["reference"]}
-
-
-def _one_model(compared, summary, ladder):
-    net = ladder.one_model.net if ladder.one_model else None
-    baseline = summary.of[net]["reference"] if net else summary.clean
-    for row in compared.to_dict("records"):
-        yield {"kind": ONE, "model": ONE, "net": net or "pretrained", "pool": 5, "symbols": row["bandwidth"],
-               "snr_db": row["snr_db"], "accuracy": row["one"], "baseline": baseline}
-
-
-def _of_paper(table, summary, ladder, pools):
-    """What the pretrained network's study has after these poolings: its models, and that network's label codes."""
-    table = table[(table.seed == ladder.seed) & (table.step != "pretrain") & table.pool.isin(pools)]
-    for kind, models in ((PAPER, results.end_to_end(table, train_snr_db=ladder.snr_db)),
-                         (LONGER, results.end_to_end(table, "longer_step4", train_snr_db=ladder.snr_db)),
-                         (LABEL, table[(table.scheme == LABEL) & (table.ratio == 0)])):
-        point = ["run", "pool", "ratio", "bandwidth", "device_macs", "snr_db"]
-        for row in models.groupby(point).accuracy.mean().reset_index().itertuples():
-            yield {"kind": kind, "model": row.run, "net": "pruned" if row.ratio else "pretrained",
-                   "pool": int(row.pool), "ratio": row.ratio, "symbols": int(row.bandwidth),
-                   "operations": row.device_macs / 1e6, "snr_db": row.snr_db, "accuracy": 100 * row.accuracy,
-                   "baseline": summary.clean}
-
-
 def draw(settings: Study, table: pd.DataFrame) -> Figure:
-    """Figure 3 (operations and symbols), 4 (accuracy over SNR by network) and 5 (by bandwidth) of `points`.
+    """Figures 3 (operations and symbols), 4 (over SNR, by network) and 5 (by bandwidth) of `beside_paper.points`.
 
     Beside them Figure 4 of models after early poolings, where there are any.
     """

@@ -12,9 +12,10 @@ import jinja2
 
 from lib import results, study
 from lib.claims import choices
-from lib.ladder import one_model, records
+from lib.ladder import one_model
 from lib.opponent import label
 from lib.pages import channels, networks, numbers
+from lib.reading import rungs
 from lib.report import tables
 
 TEMPLATES = study.ROOT / "docs" / "templates"
@@ -60,7 +61,7 @@ def environment() -> jinja2.Environment:
              "against_expectations": networks.against_expectations, "best_below": networks.best_below,
              "full_width": networks.at_full_width(),
              "against_expectations_at_full_width": networks.against_expectations_at_full_width,
-             "best": records.summary(study.load("best")), "one_model": one_model.compared(study.load("best"))}
+             "best": rungs.summary(study.load("best")), "one_model": one_model.compared(study.load("best"))}
     # Strict: a misspelt name is an error. `finalize` writes every number, so that none is formatted
     # twice, in two ways.
     made = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined,

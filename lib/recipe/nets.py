@@ -13,8 +13,8 @@ from torch import nn
 
 from lib import checkpoint, flops, geometry, pruning, training
 from lib.networks import structure
-from lib.recipe import parameters, stored
-from lib.recipe.parameters import Net
+from lib.recipe import net_parameters, stored
+from lib.recipe.net_parameters import Net
 from lib.recipe.training import task_loss
 from lib.schedule import Schedule
 from lib.stage import Stage
@@ -40,7 +40,7 @@ class Taught(nn.Module):
         return self.student.link
 
 
-def loss(spec: parameters.Taught) -> Callable:
+def loss(spec: net_parameters.Taught) -> Callable:
     """loss((student's logits, teacher's), labels) of `training.fit`."""
     of_targets = task_loss(spec.distil, spec.temperature, spec.smoothing)
 
@@ -50,7 +50,7 @@ def loss(spec: parameters.Taught) -> Callable:
     return value
 
 
-def harder(spec: parameters.Taught, normalise: Callable) -> Callable:
+def harder(spec: net_parameters.Taught, normalise: Callable) -> Callable:
     """What becomes of a batch of cropped and flipped images: zoomed, with a hole, normalised."""
     def prepare(images: torch.Tensor) -> torch.Tensor:
         # The default generator: training seeds it anew for each epoch.
@@ -62,7 +62,7 @@ def harder(spec: parameters.Taught, normalise: Callable) -> Callable:
     return prepare
 
 
-def fit(spec: parameters.Taught, student: nn.Module, teacher: nn.Module | None, stage: Stage, checkpoint: Path,
+def fit(spec: net_parameters.Taught, student: nn.Module, teacher: nn.Module | None, stage: Stage, checkpoint: Path,
         key: str, schedule: Schedule | None = None, report: Callable = print) -> pd.DataFrame:
     """Train the student, images to logits, in place, by the schedule of `spec` or another; returns its curve.
 

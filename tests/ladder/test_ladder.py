@@ -14,6 +14,7 @@ from lib import InputError, __main__ as cli, study, training, vgg, weights
 from lib.batch import places
 from lib.evidence import manifest
 from lib.ladder import __main__ as command, by_hand, nets, one_model, records
+from lib.reading import rungs
 from lib.recipe import nets as recipe_nets, training as recipe_training
 from stored import store
 
@@ -95,13 +96,13 @@ def test_a_rung_with_other_seeds_is_told_by_mean_and_deviation(tiny, monkeypatch
     file.write_text(file.read_text() + "  repeats: {seeds: [3, 1], rungs: [words]}\n")
     settings = study.load("tiny")
     records.store(settings, "seed1-words", {"metrics": {"accuracy": 0.5}, "over_snr": {"0.0": 0.5, "14.5": 0.5}})
-    assert records.summary(settings).of["words"]["accuracy"] is None  # of a rung that is not there itself
+    assert rungs.summary(settings).of["words"]["accuracy"] is None  # of a rung that is not there itself
     assert command.main(["tiny", "words"]) == 0
     first, third = (records.read(settings, name) for name in ("words", "seed3-words"))
     assert first["parameters"] | {"seed": 3} == third["parameters"] and first["parameters"]["seed"] == 0
     assert first["history"]["loss"] != third["history"]["loss"]
     assert records.read(settings, "seed1-words")["metrics"]["accuracy"] == 0.5  # stored already
-    told = records.summary(settings).of["words"]
+    told = rungs.summary(settings).of["words"]
     found = [100 * first["metrics"]["accuracy"], 100 * third["metrics"]["accuracy"], 50]
     assert (told["accuracy"], told["trainings"]) == (pytest.approx(sum(found) / 3), 3)
     assert told["deviation"] == pytest.approx(torch.tensor(found).std().item())
@@ -119,7 +120,7 @@ def test_a_page_has_every_rung_whether_or_not_it_is_computed(tiny):
     settings = study.load("tiny")
     records.store(settings, "step3", {"metrics": {"accuracy": 0.25, "device_macs": 2_500_000, "seconds": 90.0,
                                                   "right_on_views": {"plain": 0.9}}, "over_snr": {"10.0": 0.25}})
-    found = records.summary(settings)
+    found = rungs.summary(settings)
     first, second = found.rungs
     assert (first["accuracy"], first["macs"], first["minutes"], first["snr_db"], first["bandwidth"]) == (
         25, 2.5, 1.5, 10.0, 4)
@@ -186,9 +187,9 @@ def test_a_net_is_pruned_and_taught_once_and_its_rungs_know_it(tiny, monkeypatch
     assert again["channels"] == whole and sum(half["channels"]) == sum(whole) - round(sum(whole) / 2)
     assert half["device_macs"]["5"] < again["device_macs"]["5"]
     assert {row["symbols"] for row in half["label"]} == {4, 5, 8, 16}
-    told = records.summary(settings).of["half"]
+    told = rungs.summary(settings).of["half"]
     assert told["accuracy"] == 100 * half["metrics"]["accuracy"] and told["macs"][5] == half["device_macs"]["5"] / 1e6
-    assert records.summary(settings).label("half", 5, 14.5) == pytest.approx(
+    assert rungs.summary(settings).label("half", 5, 14.5) == pytest.approx(
         100 * next(row["accuracy"] for row in half["label"] if (row["symbols"], row["snr_db"]) == (5, 14.5)))
     rung = records.read(settings, "step3")
     assert rung["parameters"]["net"]["of"]["smoothing"] == 0.1
@@ -569,6 +570,6 @@ def test_quicks_ladder_is_shipped_whole():
     settings = study.load("quick")
     names = [*settings.ladder.rungs, *(records.NET + name for name in settings.ladder.nets), "one_model", "clean"]
     assert [name for name in names if records.read(settings, name) is None] == []
-    of = records.summary(settings).of
+    of = rungs.summary(settings).of
     assert of["step3"]["accuracy"] + 10 < of["adam"]["accuracy"] < of["half"]["accuracy"] + 5
-    assert abs(of["label"]["accuracy"] - records.summary(settings).clean) < 1
+    assert abs(of["label"]["accuracy"] - rungs.summary(settings).clean) < 1

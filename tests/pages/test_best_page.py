@@ -8,6 +8,7 @@ from helpers import TINY
 from lib import study
 from lib.ladder import records
 from lib.pages import best, best_figures
+from lib.reading import beside_paper
 from lib.recipe.parameters import Repeats
 from stored import point, store
 
@@ -172,7 +173,7 @@ def points(root):
         store(root, f"{name}-snr14.5-s0", {"device_macs": 3_000_000, "symbols": bandwidth, **scheme},
               [point(14.5, 0, 0.3), point(14.5, 1, 0.32), point(0.0, 0, 0.1)], study_name="tiny", seed=0, pool=pool,
               ratio=ratio, bandwidth=bandwidth, snr_db=14.5, variant="proposed")
-    yield settings, best_figures.points(settings)
+    yield settings, beside_paper.points(settings)
     plt.close("all")
 
 
@@ -222,7 +223,7 @@ def test_an_early_rung_stands_beside_the_papers_models_after_the_same_pooling(po
     settings, _ = points
     records.store(settings, "early", {"metrics": {"accuracy": 0.67, "device_macs": 1e6, "seconds": 1.0},
                                       "over_snr": {"0.0": 0.6, "14.5": 0.67}})
-    table = best_figures.points(settings)
+    table = beside_paper.points(settings)
     at = table[(table.snr_db == 14.5) & (table.pool == 2)].set_index("kind")
     assert at.accuracy.to_dict() == pytest.approx({"best": 67, "the paper's recipe, shortened": 31})
     assert at.baseline.to_dict() == pytest.approx({"best": 70, "the paper's recipe, shortened": 66})
@@ -235,12 +236,12 @@ def test_an_early_rung_stands_beside_the_papers_models_after_the_same_pooling(po
 
     # Grey points of an early pooling only where a rung of it is drawn.
     (records.folder(settings) / "early.json").unlink()
-    assert set(best_figures.points(settings).pool) == {5}
+    assert set(beside_paper.points(settings).pool) == {5}
 
 
 def test_without_any_result_there_is_nothing_to_draw(root):
     (root / "params" / "tiny.yaml").write_text(TINY + LADDER)
     settings = study.load("tiny")
-    table = best_figures.points(settings)
+    table = beside_paper.points(settings)
     assert table.empty and len(best_figures.draw(settings, table).axes) == 3
     plt.close("all")
