@@ -1,1 +1,1 @@
-"""What the lessons on the paper's figures (10 to 20, and 43) read from results that are there; nothing is computed anew."""
+"""What the lessons on figures (10 to 20, and 43) read from results that are there; nothing is computed anew."""
