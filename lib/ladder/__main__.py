@@ -60,8 +60,8 @@ class Climb:
             return self
         other = copy.copy(self)
         # Its own results, not those that are kept of this one.
-        vars(other).pop("test_features", None)
-        vars(other).pop("device_macs", None)
+        for own in ("test_features", "device_macs", "reference"):
+            vars(other).pop(own, None)
         other.at = net, pool
         other._take(nets.load(self.settings, self.stage, net, self.pretrained))
         return other
@@ -107,6 +107,14 @@ class Climb:
     def device_macs(self) -> int:
         return flops.count_macs(self.device, (3, 32, 32))
 
+    @cached_property
+    def reference(self) -> dict[str, float]:
+        """What the unpruned network that this one comes from has without a channel, on all and half of the images."""
+        network = nets.load(self.settings, self.stage, self.ladder.unpruned(self.at[0]), self.pretrained)
+        images = self.stage.data
+        right = evaluation.right(network, images.test_images, images.test_labels, images.normalise, engine=self.engine)
+        return evaluation.score(right, images.test_labels)
+
     def training_set(self, rung: Rung | OneModel) -> tuple[torch.Tensor, torch.Tensor, dict[str, float]]:
         """Features and targets of a rung's views, and how often the network is right on each of them."""
         features = [self.features(view) for view in rung.views]
@@ -132,11 +140,12 @@ class Climb:
         snrs_db = sorted({*self.settings.evaluation.snr_db, snr_db})
         points = training.accuracy(model, test_features, self.stage.data.test_labels, snrs_db,
                                    self.settings.evaluation.draws, self.ladder.batch_size, self.behind)
-        mean = points.groupby("snr_db").accuracy.mean()
+        means = points.groupby("snr_db")[["accuracy", "accuracy_selecting", "accuracy_reporting"]].mean()
+        mean = means.accuracy
         macs = self.device_macs + flops.count_macs(model.link.encoder, tuple(self.test_features.shape[1:]))
         records.store(self.settings, name, {
-            "metrics": {"accuracy": mean[snr_db], "device_macs": macs, "seconds": time.monotonic() - began,
-                        "right_on_views": right},
+            "metrics": {**means.loc[snr_db], "device_macs": macs, "seconds": time.monotonic() - began,
+                        "right_on_views": right, "reference": self.reference},
             "over_snr": mean.to_dict(), "history": curve.to_dict("list"), **records.made_here()})
         checkpoint.unlink(missing_ok=True)
         print(f"{name}: {100 * mean[snr_db]:.2f} % at {snr_db:g} dB", flush=True)

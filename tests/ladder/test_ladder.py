@@ -55,9 +55,11 @@ def test_a_rung_is_computed_once_and_again_when_its_parameters_change(tiny, monk
     assert set(stored["over_snr"]) == {"0.0", "14.5"} and len(stored["history"]["loss"]) == 1
     assert stored["metrics"]["accuracy"] == stored["over_snr"]["0.0"]
     assert set(stored["metrics"]["right_on_views"]) == {"plain", "hard"}
+    for score in (stored["metrics"], stored["metrics"]["reference"]):  # halves of as many images
+        assert score["accuracy"] == pytest.approx((score["accuracy_selecting"] + score["accuracy_reporting"]) / 2)
 
     with monkeypatch.context() as elsewhere:  # another machine has another accuracy; what is stored stays
-        elsewhere.setattr(command.evaluation, "right", lambda *rest: torch.zeros(1000))
+        elsewhere.setattr(command.evaluation, "right", lambda *rest, **options: torch.zeros(1000) > 0)
         (records.folder(settings) / "step3.json").unlink()
         assert command.main(["tiny"]) == 0
     assert (records.folder(settings) / "clean.json").read_bytes() == files["clean.json"]
@@ -194,6 +196,8 @@ def test_a_net_is_pruned_and_taught_once_and_its_rungs_know_it(tiny, monkeypatch
     rung = records.read(settings, "step3")
     assert rung["parameters"]["net"]["of"]["smoothing"] == 0.1
     assert half["device_macs"]["5"] < rung["metrics"]["device_macs"] < again["device_macs"]["5"]
+    # That of `again`, which half comes from, and not of the network before it.
+    assert rung["metrics"]["reference"]["accuracy"] == pytest.approx(again["metrics"]["accuracy"], abs=0.005)
     assert not list(records.folder(settings).rglob("*.checkpoint"))
 
     file_of_weights = next(nets._folder(settings, "half").glob("model*"))
