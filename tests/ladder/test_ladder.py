@@ -131,6 +131,11 @@ def test_a_page_has_every_rung_whether_or_not_it_is_computed(tiny):
     assert found.best_at(10.0, 4, "features") == 25 and found.best_at(10.0, 8, "features") is None
     assert found.best_at(0.0, 6, "words") is None  # not computed
     assert [view["right"] for view in found.views] == [90, None] and found.clean is None
+    assert first["below"] == second["below"] == {}  # a record that does not say it, and none
+    halves = {"accuracy_selecting": 0.2, "accuracy_reporting": 0.3}
+    records.store(settings, "step3", {"metrics": {"accuracy": 0.25, **halves, "reference": {
+        "accuracy": 0.5, "accuracy_selecting": 0.45, "accuracy_reporting": 0.5}}})
+    assert rungs.summary(settings).of["step3"]["below"] == pytest.approx({"selecting": 25, "reporting": 20})
 
 
 @pytest.mark.parametrize("arguments, message", [
