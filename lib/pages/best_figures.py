@@ -101,8 +101,8 @@ def _early(axis: Axes, models: pd.DataFrame, paper: pd.DataFrame) -> None:
 
 def _line(axis, rows, code, label, number):
     """A model over SNR and, dotted in its colour, its label code."""
-    color = style.COLORS[number]
-    axis.plot(rows.snr_db, rows.accuracy, color=color, marker=style.MARKERS[number], ms=4, label=label)
+    color, marker = (looks[number % len(looks)] for looks in (style.COLORS, style.MARKERS))
+    axis.plot(rows.snr_db, rows.accuracy, color=color, marker=marker, ms=4, label=label)
     axis.plot(code.snr_db, code.accuracy, color=color, ls=":", lw=1)
 
 
