@@ -49,7 +49,7 @@ def test_a_changed_accuracy_changes_the_pages(gpu, monkeypatch):
     point = (table.run == "end_to_end/pool2-r0.50-b2048-snr14.5-s0") & (table.snr_db == 14.5)
     table.loc[point, "accuracy"] += 0.01
     monkeypatch.setattr(gpu, "table", table)
-    assert {file.name for file in writing.refresh(check=True)} == {"README.md", "findings.md"}
+    assert {file.name for file in writing.refresh(check=True)} == {"README.md", "findings.md", "best.md"}
 
 
 def test_a_number_edited_by_hand_is_found(monkeypatch, tmp_path):
