@@ -183,8 +183,7 @@ def main(arguments: list[str]) -> int:
 def climb(settings: study.Study, names: Sequence[str] = ()) -> None:
     """Compute those of the names (all, where none is given) that are not stored, in the order of the study."""
     ladder = records.ladder(settings)
-    known = [*ladder.nets, *ladder.rungs, *ladder.over, *[records.SEPARATION] * bool(ladder.over),
-             *[records.ONE] * bool(ladder.one_model)]
+    known = records.names(settings)
     if unknown := set(names) - set(known):
         raise InputError(f"The ladder of {settings.name} has no rung {min(unknown)}.")
     todo = records.missing(settings, [name for name in known if name in names or not names])

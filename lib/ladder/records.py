@@ -93,6 +93,12 @@ def seeds(settings: Study, name: str) -> list[str]:
     return [name, *(f"seed{seed}-{name}" for seed in (repeats.seeds if repeats and name in repeats.rungs else []))]
 
 
+def names(settings: Study) -> list[str]:
+    """All of a ladder that can be asked for, in the order in which it is computed."""
+    spec = ladder(settings)
+    return [*spec.nets, *spec.rungs, *spec.over, *[SEPARATION] * bool(spec.over), *[ONE] * bool(spec.one_model)]
+
+
 def point(settings: Study, name: str) -> tuple[int, float]:
     """(symbols, SNR in dB) of a rung: its own, where it has them, else the ladder's."""
     spec, rung = ladder(settings), ladder(settings).rungs[name]
@@ -158,9 +164,9 @@ def misfits(settings: Study) -> tuple[list[str], list[str]]:
     stored = sorted(file.stem for file in folder(settings).glob("*.json"))
     if settings.ladder is None:
         return [], [f"ladder/{name}" for name in stored]
-    spec = ladder(settings)
-    known = {CLEAN, *spec.over, *(NET + net for net in spec.nets), *[SEPARATION] * bool(spec.over),
-             *[ONE] * bool(spec.one_model), *(record for rung in spec.rungs for record in seeds(settings, rung))}
+    nets = ladder(settings).nets
+    known = {CLEAN, *(NET + name if name in nets else record
+                      for name in names(settings) for record in seeds(settings, name))}
     return ([f"ladder/{name}" for name in stored if name in known and _stale(settings, name)],
             [f"ladder/{name}" for name in stored if name not in known])
 
