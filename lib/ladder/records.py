@@ -17,7 +17,8 @@ CLEAN = "clean"  # the network itself, without a link
 ONE = "one_model"
 SEPARATION = "separation"  # its features as so many bits
 NET = "net-"  # begins the name of a net's record, and of no rung's
-PARTS = {"rungs", "repeats", "nets", "one_model", "views", "over", "snrs_db", "expect"}  # of a ladder, each by itself
+# Of a ladder, what does not decide all of its rungs.
+PARTS = {"rungs", "repeats", "nets", "one_model", "views", "over", "snrs_db", "expect", "aims"}
 
 
 def ladder(settings: Study) -> Ladder:

@@ -15,7 +15,7 @@ from lib.claims import choices
 from lib.ladder import one_model
 from lib.opponent import label
 from lib.pages import channels, networks, numbers
-from lib.reading import rungs
+from lib.reading import beside_paper, rungs
 from lib.report import tables
 
 TEMPLATES = study.ROOT / "docs" / "templates"
@@ -53,7 +53,7 @@ def pages() -> dict[Path, str]:
 def environment() -> jinja2.Environment:
     """What an expression of a template can use; the results are read once a process."""
     # Every result of both studies is read here, which all pages share.
-    gpu = numbers.Numbers("gpu")
+    gpu, best = numbers.Numbers("gpu"), study.load("best")
     names = {"gpu": gpu, "quick": numbers.Numbers("quick"), "sure": numbers.sure,
              "results": results, "tables": tables, "choices": choices.choices, "label": label,
              "pruned": label.of_pruned(results.load("paper"), gpu.table),
@@ -61,7 +61,8 @@ def environment() -> jinja2.Environment:
              "against_expectations": networks.against_expectations, "best_below": networks.best_below,
              "full_width": networks.at_full_width(),
              "against_expectations_at_full_width": networks.against_expectations_at_full_width,
-             "best": rungs.summary(study.load("best")), "one_model": one_model.compared(study.load("best"))}
+             "best": rungs.summary(best), "aims": rungs.aims(best), "one_model": one_model.compared(best),
+             "halved": beside_paper.halved(best, gpu.figure3)}
     # Strict: a misspelt name is an error. `finalize` writes every number, so that none is formatted
     # twice, in two ways.
     made = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined,

@@ -29,6 +29,31 @@ def points(settings: Study) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(COLUMNS[:-3], ignore_index=True, kind="stable")
 
 
+def halved(settings: Study, models: pd.DataFrame) -> pd.DataFrame:
+    """A row a pooling: the paper's recipe in Figure 3, and the most accurate rung that needs half as much.
+
+    `models` are those of Figure 3, `accuracy` as a share; taken is the selected one, or the most accurate where none
+    is. Half as much is half of its symbols at no more operations, or half of its operations at no more symbols.
+    """
+    ours = pd.DataFrame(_rungs(rungs.summary(settings), records.ladder(settings)))
+    models = models[models.scheme == results.PROPOSED].sort_values(["selected", "accuracy"], ascending=False)
+    rows = []
+    for model in models.drop_duplicates("pool").sort_values("pool").itertuples():
+        row = {"after pooling": int(model.pool), "ratio": f"{model.ratio:g}", "symbols": int(model.symbols),
+               "operations (10⁶)": model.device_macs / 1e6, "accuracy (%)": 100 * model.accuracy,
+               "with half as much": "none was tried", "its symbols": None, "its operations": None,
+               "its accuracy": None}
+        if not ours.empty:
+            here = ours[(ours.pool == model.pool) & (ours.snr_db == records.ladder(settings).snr_db)]
+            symbols, operations = here.symbols / model.symbols, here.operations / (model.device_macs / 1e6)
+            here = here[((symbols <= 0.5) & (operations <= 1)) | ((symbols <= 1) & (operations <= 0.5))]
+            for best in here.sort_values("accuracy").tail(1).itertuples():
+                row |= {"with half as much": f"`{best.model}`", "its symbols": f"{best.symbols:,}",
+                        "its operations": best.operations, "its accuracy": best.accuracy}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
 def _rungs(summary, ladder):
     for rung in summary.rungs:
         # One that begins as the label code is the opponent, hardly changed.

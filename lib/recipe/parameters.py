@@ -133,6 +133,16 @@ class Repeats(Strict):
     rungs: list[Name]
 
 
+class Aim(Strict):
+    """What a codec is to reach at the ladder's SNR: a split, its symbols, and how near its own unpruned network."""
+
+    pool: int = Field(ge=1, le=5)
+    bandwidth: Bandwidth
+    operations: float | None = Field(None, gt=0)  # of the device, in 10⁶, at most
+    ratio: float | None = Field(None, gt=0, lt=1)  # of the filters before the split that are gone, at least
+    below: float = Field(2.0, gt=0)  # points on each half of the test images, at most
+
+
 class Ladder(Strict):
     """The rungs, lowest first, at one point of a network after pooling 5, where a rung says no other."""
 
@@ -148,6 +158,7 @@ class Ladder(Strict):
     snrs_db: list[SNR] = []  # of training, for `over`
     over: dict[Name, Over] = {}
     expect: dict[Name, str] = {}  # of what stands beside them
+    aims: list[Aim] = []
 
     def unpruned(self, net: str | None) -> str | None:
         """What a net was before the first filter of it was removed, which may be the net itself; None: pretrained."""
@@ -157,6 +168,14 @@ class Ladder(Strict):
                 found = self.nets[earlier].of
             earlier = self.nets[earlier].of
         return found
+
+    def pruned(self, net: str | None) -> tuple[int, float] | None:
+        """(pooling, share of the filters before it) of a net's last pruning; None where it never was pruned."""
+        while net not in (None, SCRATCH):
+            if (prune := self.nets[net].prune) is not None:
+                return prune.pool, prune.ratio
+            net = self.nets[net].of
+        return None
 
     @model_validator(mode="after")
     def views_and_nets_are_there(self) -> Self:

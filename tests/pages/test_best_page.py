@@ -8,8 +8,8 @@ from helpers import TINY
 from lib import study
 from lib.ladder import records
 from lib.pages import best, best_figures
-from lib.reading import beside_paper
-from lib.recipe.parameters import Repeats
+from lib.reading import beside_paper, rungs
+from lib.recipe.parameters import Aim, Repeats
 from stored import point, store
 
 LADDER = """
@@ -237,6 +237,50 @@ def test_an_early_rung_stands_beside_the_papers_models_after_the_same_pooling(po
     # Grey points of an early pooling only where a rung of it is drawn.
     (records.folder(settings) / "early.json").unlink()
     assert set(beside_paper.points(settings).pool) == {5}
+
+
+def test_an_aim_is_judged_by_the_codec_whose_worse_half_is_nearest(points):
+    settings, _ = points
+    halves = {"half_deep": (1.9, 0.5), "half_flat": (1.5, 1.6), "deep": (0.1, 0.1), "longer_deep": (2.5, -1.0)}
+    for name, below in halves.items():
+        of_half = {f"accuracy_{half}": 0.66 - points / 100
+                   for half, points in zip(("selecting", "reporting"), below, strict=True)}
+        records.store(settings, name, {"metrics": {
+            "accuracy": sum(of_half.values()) / 2, **of_half, "device_macs": 2e6, "seconds": 1.0,
+            "reference": {"accuracy_selecting": 0.66, "accuracy_reporting": 0.66}}})
+    aims = [Aim(pool=5, bandwidth=4, ratio=0.5), Aim(pool=5, bandwidth=4, operations=3),
+            Aim(pool=5, bandwidth=4, operations=1), Aim(pool=5, bandwidth=4, ratio=0.5, below=0.5),
+            Aim(pool=5, bandwidth=5, ratio=0.5, below=7), Aim(pool=2, bandwidth=64)]
+    ladder = settings.ladder.model_copy(update={"aims": aims})
+    table = rungs.aims(settings.model_copy(update={"ladder": ladder}))
+    # `half_words` begins as the label code, and `deep` is not pruned.
+    assert table["best codec"].tolist() == ["`half_flat`", "`deep`", "none was tried", "`fresh_deep`", "`half_b5`",
+                                            "none was tried"]
+    assert table.reached.tolist() == ["yes", "yes", "no", "no", "not judged on halves", "no"]
+    assert table["points below"].tolist()[:2] == pytest.approx([1.55, 0.1])
+    assert table["on one half"].tolist()[:2] == pytest.approx([1.5, 0.1])
+    assert table["on the other"].tolist()[:2] == pytest.approx([1.6, 0.1])
+    assert table["label code"].tolist()[0] == pytest.approx(3) and table["label code"].isna().tolist()[1]
+    # One whose halves are not known (`fresh_deep`) comes before those that do not reach it.
+    near = settings.model_copy(update={"ladder": ladder.model_copy(update={
+        "aims": [Aim(pool=5, bandwidth=4, ratio=0.5, below=1.2)]})})
+    assert rungs.aims(near)[["best codec", "reached"]].values.tolist() == [["`fresh_deep`", "not judged on halves"]]
+
+
+def test_half_as_much_as_the_papers_model_is_half_of_one_and_no_more_of_the_other(points):
+    settings, _ = points
+    models = pd.DataFrame([("JSCC + pruning", 5, 0.5, 8, 2e6, 0.6, True),
+                           ("JSCC + pruning", 5, 0.0, 64, 9e6, 0.65, False),
+                           ("JSCC + pruning", 4, 0.5, 64, 9e6, 0.6, False), ("JALAD", 5, 0.5, 64, 9e6, 0.7, True)],
+                          columns=["scheme", "pool", "ratio", "symbols", "device_macs", "accuracy", "selected"])
+    earlier, later = beside_paper.halved(settings, models).to_dict("records")
+    assert (earlier["after pooling"], earlier["with half as much"]) == (4, "none was tried")
+    assert later["symbols"] == 8 and later["accuracy (%)"] == 60  # the selected one, not the more accurate
+    assert (later["with half as much"], later["its symbols"], later["its accuracy"]) == ("`fresh_deep`", "4", 69)
+    fewer = models.assign(device_macs=3.9e6, symbols=4)  # 2 of 3.9 is more than half, and 4 of 4 symbols, too
+    assert beside_paper.halved(settings, fewer)["with half as much"].tolist() == ["none was tried"] * 2
+    twice = models.assign(device_macs=4e6, symbols=5)
+    assert beside_paper.halved(settings, twice)["its symbols"].tolist()[1] == "4"
 
 
 def test_without_any_result_there_is_nothing_to_draw(root):
