@@ -109,8 +109,12 @@ class Climb:
 
     @cached_property
     def reference(self) -> dict[str, float]:
-        """What the unpruned network that this one comes from has without a channel, on all and half of the images."""
-        network = nets.load(self.settings, self.stage, self.ladder.unpruned(self.at[0]), self.pretrained)
+        """`alone` of the unpruned network that this one comes from."""
+        return self.alone(self.ladder.unpruned(self.at[0]))
+
+    def alone(self, net: str | None) -> dict[str, float]:
+        """What a net has without a channel, on all test images and on each half."""
+        network = nets.load(self.settings, self.stage, net, self.pretrained)
         images = self.stage.data
         right = evaluation.right(network, images.test_images, images.test_labels, images.normalise, engine=self.engine)
         return evaluation.score(right, images.test_labels)
@@ -142,10 +146,11 @@ class Climb:
                                    self.settings.evaluation.draws, self.ladder.batch_size, self.behind)
         means = points.groupby("snr_db")[["accuracy", "accuracy_selecting", "accuracy_reporting"]].mean()
         mean = means.accuracy
+        control = {"control": self.alone(rung.control)} if rung.control else {}
         macs = self.device_macs + flops.count_macs(model.link.encoder, tuple(self.test_features.shape[1:]))
         records.store(self.settings, name, {
             "metrics": {**means.loc[snr_db], "device_macs": macs, "seconds": time.monotonic() - began,
-                        "right_on_views": right, "reference": self.reference},
+                        "right_on_views": right, "reference": self.reference, **control},
             "over_snr": mean.to_dict(), "history": curve.to_dict("list"), **records.made_here()})
         checkpoint.unlink(missing_ok=True)
         print(f"{name}: {100 * mean[snr_db]:.2f} % at {snr_db:g} dB", flush=True)

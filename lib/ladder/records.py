@@ -65,7 +65,8 @@ def parameters(settings: Study, name: str, defaults: bool = True) -> dict[str, A
     values = rung.model_dump(mode="json", exclude={"about", "expect"}, exclude_defaults=not defaults)
     views = {view: ladder(settings).views[view].model_dump(mode="json", exclude_defaults=not defaults)
              for view in rung.views}
-    of_net = {} if rung.net is None else {"net": _net(settings, rung.net, defaults)}
+    of_net = {role: _net(settings, net, defaults) for role in ("net", "control")
+              if (net := getattr(rung, role, None)) is not None}
     if name == ONE:
         return {**whole, **values, "views": views, **of_net, "draws": settings.evaluation.draws}
     bandwidth, snr_db = point(settings, name)
@@ -138,13 +139,19 @@ def read(settings: Study, name: str) -> dict[str, Any] | None:
 
 
 def net_weights(settings: Study, name: str) -> dict[str, str] | None:
-    """Checksums of the weights of the net that a record rests on; None where that is the pretrained network."""
+    """Checksums of the weights of the net that a record rests on; None where that is the pretrained network.
+
+    Those of its control, where it has one, have `control/` before their names.
+    """
     spec, (rung, _) = ladder(settings), of_seed(name) or (name, None)
     rests_on = spec.rungs.get(spec.over[rung].rung if rung in spec.over else rung)
     if name == ONE:
         rests_on = spec.one_model
-    net = read(settings, NET + rests_on.net) if rests_on and rests_on.net else None
-    return net["weights"] if net and "weights" in net else None
+    found = {}
+    for role, before in (("net", ""), ("control", "control/")):
+        net = read(settings, NET + of) if (of := getattr(rests_on, role, None)) else None
+        found |= {before + file: checksum for file, checksum in (net or {}).get("weights", {}).items()}
+    return found or None
 
 
 def missing(settings: Study, names: Iterable[str]) -> list[str]:

@@ -30,6 +30,7 @@ class Rung(Strict):
     about: str
     expect: str
     net: Name | None = None  # whose features: the pretrained network's, where none is named
+    control: Name | None = None  # a net to be compared with: the unpruned network, trained for as long as `net`
     pool: int = Field(5, ge=1, le=5)  # the split; what lies behind it is the edge half
     views: list[Name]  # of the training images; an epoch draws from all of them
     schedule: Schedule
@@ -183,8 +184,9 @@ class Ladder(Strict):
         for name, rung in {**{f"rungs.{name}": rung for name, rung in self.rungs.items()}, **one}.items():
             if missing := [view for view in rung.views if view not in self.views] or (not rung.views and ["none"]):
                 raise InputError(f"{name}: views: there is no view {missing[0]!r}.")
-            if rung.net is not None and rung.net not in self.nets:
-                raise InputError(f"{name}: net: there is no net {rung.net!r}.")
+            for role in ("net", "control"):
+                if (net := getattr(rung, role, None)) is not None and net not in self.nets:
+                    raise InputError(f"{name}: {role}: there is no net {net!r}.")
         for rung in self.rungs.values():  # as the link itself would refuse it, but after its features
             geometry.symbol_channels(rung.pool, rung.bandwidth or self.bandwidth)
         return self

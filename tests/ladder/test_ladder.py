@@ -153,6 +153,7 @@ def test_a_ladder_of_a_network_that_is_not_here_is_refused(root):
 
 
 @pytest.mark.parametrize("old, new, message", [
+    ("views: [plain]", "views: [plain], control: gone", "control: there is no net .gone"),
     ("views: [plain]", "views: [soft]", "no view 'soft'"), ("views: [plain]", "views: []", "no view 'none'"),
     ("expect: little", "expect: little, distil: 0.5", "no part in distillation"),
     ("loss: task", "loss: wrong, distil: 0.5", "nothing to distil"),
@@ -186,7 +187,8 @@ NETS = """
 
 def test_a_net_is_pruned_and_taught_once_and_its_rungs_know_it(tiny, monkeypatch):
     file = tiny / "params" / "tiny.yaml"
-    file.write_text(file.read_text().replace("\n  views", NETS).replace("step3: {", "step3: {net: half, "))
+    of_half = "step3: {net: half, control: again, "
+    file.write_text(file.read_text().replace("\n  views", NETS).replace("step3: {", of_half))
     settings = study.load("tiny")
     assert command.main(["tiny", "step3"]) == 0
     again, half = (records.read(settings, f"net-{name}") for name in ("again", "half"))
@@ -203,6 +205,9 @@ def test_a_net_is_pruned_and_taught_once_and_its_rungs_know_it(tiny, monkeypatch
     assert half["device_macs"]["5"] < rung["metrics"]["device_macs"] < again["device_macs"]["5"]
     # That of `again`, which half comes from, and not of the network before it.
     assert rung["metrics"]["reference"]["accuracy"] == pytest.approx(again["metrics"]["accuracy"], abs=0.005)
+    assert rung["metrics"]["control"] == rung["metrics"]["reference"]
+    assert rung["parameters"]["control"]["smoothing"] == 0.1
+    assert rung["net"] == {**half["weights"], **{f"control/{file}": of for file, of in again["weights"].items()}}
     assert not list(records.folder(settings).rglob("*.checkpoint"))
 
     file_of_weights = next(nets._folder(settings, "half").glob("model*"))
