@@ -65,9 +65,10 @@ def _codes(settings):
     return (100 * codes.groupby(["bandwidth", "snr_db"]).accuracy.mean()).to_dict()
 
 
-def draw(settings: Study) -> Figure:
+def draw(settings: Study, literal: float | None = None) -> Figure:
     """A panel a network, a bar a rung; lines are the network without a channel and the label code.
 
+    In the first panel, `literal` is what the paper's own schedule has at the ladder's point, in percent.
     A bracket is what was expected, where that was a percentage; a grey bar spans two standard deviations to each side,
     where there are several seeds.
     """
@@ -78,8 +79,10 @@ def draw(settings: Study) -> Figure:
                                 figsize=(6.5, 1.1 + 0.2 * sum(heights) + 0.15 * len(heights)), height_ratios=heights)
     for axis, (net, rows) in zip(axes[:, 0], panels, strict=False):
         _panel(axis, rows, net or "pretrained", ladder.bandwidth)
-    figure.suptitle(f"{ladder.bandwidth} symbols at {ladder.snr_db:g} dB after pooling 5, where a rung says no other "
-                    f"[{settings.name}]", fontsize=9)
+    if literal is not None:
+        axes[0, 0].axvline(literal, color="black", ls=":", lw=1, label="the paper's own schedule, pruned to half")
+    figure.suptitle(f"{ladder.bandwidth} symbols at {ladder.snr_db:g} dB after pooling 5, unless a label says "
+                    f"otherwise [{settings.name}]", fontsize=9)
     axes[-1, 0].set(xlabel="test accuracy (%)")
     starts = [Patch(color=COLORS[start], label=STARTS[start]) for start in STARTS if start in set(table["begins as"])]
     lines, names = axes[0, 0].get_legend_handles_labels()
@@ -132,8 +135,12 @@ def draw_one_model(compared: pd.DataFrame) -> Figure:
 def main() -> None:
     """Draw what is computed of `best`, and store the numbers behind it."""
     settings = study.load("best")
-    folder, points = records.folder(settings), beside_paper.points(settings)
-    for name, table, figure in (("ladder", bars(settings), draw(settings)),
+    folder, points, ladder = records.folder(settings), beside_paper.points(settings), records.ladder(settings)
+    paper = results.load("paper")
+    literal = None if paper.empty else 100 * results.end_to_end(
+        paper, pool=5, ratio=0.5, bandwidth=ladder.bandwidth, train_snr_db=ladder.snr_db, snr_db=ladder.snr_db,
+        seed=ladder.seed).accuracy.mean()
+    for name, table, figure in (("ladder", bars(settings), draw(settings, literal)),
                                 ("figures", points, best_figures.draw(settings, points))):
         table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
         figure.savefig(folder / f"{name}.png", dpi=150, bbox_inches="tight", metadata={"Software": None})

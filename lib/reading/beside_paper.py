@@ -25,32 +25,33 @@ def points(settings: Study) -> pd.DataFrame:
     ours = list(_rungs(summary, ladder))
     pools = LATE | {rung["pool"] for rung in ours}
     rows = [*ours, *_codes(summary), *_one_model(one_model.compared(settings), summary, ladder),
-            *_of_paper(results.load(settings.pretrain_from or settings.name), summary, ladder, pools)]
+            *_of_paper(results.load(settings.pretrain_from or settings.name), ladder, pools)]
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(COLUMNS[:-3], ignore_index=True, kind="stable")
 
 
 def halved(settings: Study, models: pd.DataFrame) -> pd.DataFrame:
     """A row a pooling: the paper's recipe in Figure 3, and the most accurate rung that needs half as much.
 
-    `models` are those of Figure 3, `accuracy` as a share; taken is the selected one, or the most accurate where none
-    is. Half as much is half of its symbols at no more operations, or half of its operations at no more symbols.
+    `models` are those of Figure 3 (`accuracy` and `loss_all` as shares); taken is the selected one, or the most
+    accurate where none is. Half as much is half of its symbols at no more operations, or half of its operations at no
+    more symbols. Points are below each one's own unpruned network without a channel, on all test images.
     """
-    ours = pd.DataFrame(_rungs(rungs.summary(settings), records.ladder(settings)))
+    ours = pd.DataFrame(_rungs(rungs.summary(settings), records.ladder(settings)), columns=COLUMNS)
     models = models[models.scheme == results.PROPOSED].sort_values(["selected", "accuracy"], ascending=False)
     rows = []
     for model in models.drop_duplicates("pool").sort_values("pool").itertuples():
-        row = {"after pooling": int(model.pool), "ratio": f"{model.ratio:g}", "symbols": int(model.symbols),
-               "operations (10⁶)": model.device_macs / 1e6, "accuracy (%)": 100 * model.accuracy,
-               "with half as much": "none was tried", "its symbols": None, "its operations": None,
-               "its accuracy": None}
-        if not ours.empty:
-            here = ours[(ours.pool == model.pool) & (ours.snr_db == records.ladder(settings).snr_db)]
-            symbols, operations = here.symbols / model.symbols, here.operations / (model.device_macs / 1e6)
-            here = here[((symbols <= 0.5) & (operations <= 1)) | ((symbols <= 1) & (operations <= 0.5))]
-            for best in here.sort_values("accuracy").tail(1).itertuples():
-                row |= {"with half as much": f"`{best.model}`", "its symbols": f"{best.symbols:,}",
-                        "its operations": best.operations, "its accuracy": best.accuracy}
-        rows.append(row)
+        here = ours[(ours.pool == model.pool) & (ours.snr_db == records.ladder(settings).snr_db)]
+        symbols, operations = here.symbols / model.symbols, here.operations / (model.device_macs / 1e6)
+        here = here[((symbols <= 0.5) & (operations <= 1)) | ((symbols <= 1) & (operations <= 0.5))]
+        best = (here.sort_values("accuracy").to_dict("records") or [dict.fromkeys(COLUMNS)])[-1]
+        rows.append({
+            "after pooling": int(model.pool), "the paper's recipe": "selected" if model.selected else "most accurate",
+            "ratio": f"{model.ratio:g}", "symbols": int(model.symbols), "operations (10⁶)": model.device_macs / 1e6,
+            "accuracy (%)": 100 * model.accuracy, "points below": 100 * model.loss_all,
+            "with half as much": f"`{best['model']}`" if best["model"] else "not tried",
+            "its symbols": "" if best["symbols"] is None else f"{best['symbols']:,}",
+            "its operations": best["operations"], "its accuracy": best["accuracy"],
+            "its points below": best["model"] and best["baseline"] - best["accuracy"]})
     return pd.DataFrame(rows)
 
 
@@ -85,9 +86,11 @@ def _one_model(compared, summary, ladder):
                "snr_db": row["snr_db"], "accuracy": row["one"], "baseline": baseline}
 
 
-def _of_paper(table, summary, ladder, pools):
+def _of_paper(table, ladder, pools):
     """What the pretrained network's study has after these poolings: its models, and that network's label codes."""
-    table = table[(table.seed == ladder.seed) & (table.step != "pretrain") & table.pool.isin(pools)]
+    table = table[table.seed == ladder.seed]
+    baseline = 100 * results.baseline_accuracy(table)  # on the device that they were measured on
+    table = table[(table.step != "pretrain") & table.pool.isin(pools)]
     for kind, models in ((PAPER, results.end_to_end(table, train_snr_db=ladder.snr_db)),
                          (LONGER, results.end_to_end(table, "longer_step4", train_snr_db=ladder.snr_db)),
                          (LABEL, table[(table.scheme == LABEL) & (table.ratio == 0)])):
@@ -96,4 +99,4 @@ def _of_paper(table, summary, ladder, pools):
             yield {"kind": kind, "model": row.run, "net": "pruned" if row.ratio else "pretrained",
                    "pool": int(row.pool), "ratio": row.ratio, "symbols": int(row.bandwidth),
                    "operations": row.device_macs / 1e6, "snr_db": row.snr_db, "accuracy": 100 * row.accuracy,
-                   "baseline": summary.clean}
+                   "baseline": baseline}

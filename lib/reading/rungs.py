@@ -15,13 +15,15 @@ class Summary:
     """What docs/best.md says: accuracies in percent, None for what is not computed yet.
 
     Of a rung with several seeds, their mean and standard deviation. `reference` is what the unpruned network has that a
-    net or a rung comes from, without a channel, and `below` how far a rung is away on each half of the test images.
+    net or a rung comes from, without a channel; `below` and `below_control` are how far a rung is away on each half of
+    the test images, from that and from its control.
     """
 
     clean: float | None
     rungs: list[dict[str, Any]]
     views: list[dict[str, Any]]
     nets: list[dict[str, Any]]
+    expected_of_one_model: str | None
 
     @property
     def of(self) -> dict[str, dict[str, Any]]:
@@ -32,12 +34,11 @@ class Summary:
         """Accuracy of a net's label code; None where it was not computed."""
         return self.of[net]["label"].get((symbols, snr_db))
 
-    def best_at(self, snr_db: float, bandwidth: int, start: str) -> float | None:
-        """The greatest accuracy of rungs of this start that were trained for this point alone; None without one."""
-        found = [rung["accuracy"] for rung in self.rungs if rung["accuracy"] is not None and not rung["any_snr"]
-                 and rung["net"] is None
-                 and (rung["snr_db"], rung["bandwidth"], rung["start"]) == (snr_db, bandwidth, start)]
-        return max(found, default=None)
+    def for_one_snr(self, name: str, snr_db: float) -> float | None:
+        """Accuracy of the rung that is trained as the rung `name` is, but for this SNR alone; None without one."""
+        recipe = self.of[name]["recipe"]
+        return next((rung["accuracy"] for rung in self.rungs
+                     if rung["recipe"] == recipe and not rung["any_snr"] and rung["snr_db"] == snr_db), None)
 
 
 def summary(settings: Study) -> Summary:
@@ -55,7 +56,8 @@ def summary(settings: Study) -> Summary:
                      "right": right_here,
                      "snr_db": snr_db, "bandwidth": bandwidth,
                      "accuracy": statistics.mean(accuracies) if found else None, "trainings": len(found),
-                     "below": _below(found),
+                     "below": _below(found, "reference"), "below_control": _below(found, "control"),
+                     "recipe": rung.model_dump(exclude={"about", "expect", "snr_db", "snr_range"}),
                      "deviation": statistics.stdev(accuracies) if len(found) > 1 else None,
                      "macs": _scaled(metrics.get("device_macs"), 1e-6),
                      "minutes": _scaled(metrics.get("seconds"), 1 / 60)})
@@ -67,59 +69,67 @@ def summary(settings: Study) -> Summary:
     alone = {None: clean, **{name: net["accuracy"] for name, net in nets.items()}}
     for row in [*rows, *nets.values()]:
         row["reference"] = alone[spec.unpruned(row["net"])]
-    return Summary(clean, rows, views, list(nets.values()))
+    return Summary(clean, rows, views, list(nets.values()), spec.one_model.expect if spec.one_model else None)
 
 
 def aims(settings: Study) -> pd.DataFrame:
     """A row an aim: the codec that comes nearest to it, where one was tried, and whether it is reached.
 
-    Points are below its own unpruned network without a channel: on all test images, and on each half, which a record
-    before 29 November 2026 does not say. `label code` is that of the same net with as many symbols. Codecs that begin
-    as the label code do not count.
+    Points are below its own unpruned network without a channel, on all test images and on each half (which a record
+    before 29 November 2026 does not say), and below its control on each half. The label code is the best one within the
+    same limits; codecs that begin as a label code do not count.
     """
     spec, found = records.ladder(settings), summary(settings)
-    tried = [rung for rung in found.rungs
-             if rung["accuracy"] is not None and rung["start"] != "words" and rung["snr_db"] == spec.snr_db]
-    return pd.DataFrame([_aim(aim, [rung for rung in tried if _meets(spec, aim, rung)], found) for aim in spec.aims])
+    return pd.DataFrame([_aim(spec, aim, found) for aim in spec.aims])
 
 
-def _meets(spec, aim, rung):
-    pool, ratio = spec.pruned(rung["net"]) or (0, 0.0)
-    return (rung["pool"], rung["bandwidth"]) == (aim.pool, aim.bandwidth) and (
-        aim.operations is None or rung["macs"] <= aim.operations) and (
-        aim.ratio is None or pool == aim.pool and ratio >= aim.ratio)
-
-
-def _aim(aim, rungs, found):
+def _aim(spec, aim, found):
     limits = ["" if aim.operations is None else f"{aim.operations:g}·10⁶ operations at most",
               "" if aim.ratio is None else f"ratio {aim.ratio:g}"]
+    codes = [net["reference"] - net["label"][aim.bandwidth, spec.snr_db] for net in found.nets
+             if (aim.bandwidth, spec.snr_db) in net["label"]
+             and _meets(spec, aim, net["name"], 5, net["macs"][5] + net["classifier"])]
     row = {"after pooling": aim.pool, "symbols": aim.bandwidth, "with": ", ".join(filter(None, limits)),
-           "points below, at most": f"{aim.below:g}", "best codec": "none was tried", "operations (10⁶)": None,
-           "points below": None, "on one half": None, "on the other": None, "label code": None, "reached": "no"}
-    if not rungs:
+           "best codec": "", "device classifies": "", "operations (10⁶)": None, "points below": None,
+           "on the halves": "", "below its control": "", "best label code": min(codes, default=None),
+           "reached": "not tried"}
+    tried = [rung for rung in found.rungs if rung["accuracy"] is not None and rung["start"] != "words"
+             and (rung["bandwidth"], rung["snr_db"]) == (aim.bandwidth, spec.snr_db)
+             and _meets(spec, aim, rung["net"], rung["pool"], rung["macs"])]
+    if not tried:
         return row
-    best = min(rungs, key=lambda rung: (not rung["below"] or _worst(rung) > aim.below, _worst(rung)))
-    code = found.label(best["net"], aim.bandwidth, best["snr_db"]) if best["net"] and aim.pool == 5 else None
-    reached = "no" if _worst(best) > aim.below else "yes" if best["below"] else "not judged on halves"
-    return row | {"best codec": f"`{best['name']}`", "operations (10⁶)": best["macs"],
-                  "points below": best["reference"] - best["accuracy"], "on one half": best["below"].get("selecting"),
-                  "on the other": best["below"].get("reporting"),
-                  "label code": None if code is None else best["reference"] - code, "reached": reached}
+    best = min(tried, key=lambda rung: (_reached(aim, rung) != "yes", rung["reference"] - rung["accuracy"]))
+    return row | {"best codec": f"`{best['name']}`", "device classifies": "yes" if best["start"] == "logits" else "no",
+                  "operations (10⁶)": best["macs"], "points below": best["reference"] - best["accuracy"],
+                  "on the halves": _both(best["below"]), "below its control": _both(best["below_control"]),
+                  "reached": _reached(aim, best)}
 
 
-def _worst(rung):
-    """Points below on the worse half; on all test images, where the record does not say halves."""
-    return max(rung["below"].values(), default=rung["reference"] - rung["accuracy"])
+def _meets(spec, aim, net, pool, operations):
+    pruned_at, ratio = spec.pruned(net) or (0, 0.0)
+    return pool == aim.pool and (aim.operations is None or operations <= aim.operations) and (
+        aim.ratio is None or pruned_at == aim.pool and ratio >= aim.ratio)
 
 
-def _below(found):
-    """{half of the test images: points below the unpruned network on it}, the mean of a rung's records; empty where one
-    does not say it, as those before 29 November 2026.
+def _reached(aim, rung):
+    if rung["below"]:
+        return "yes" if max(rung["below"].values()) <= aim.below else "no"
+    return "no" if rung["reference"] - rung["accuracy"] > aim.below else "not judged on halves"
+
+
+def _both(below):
+    return ", ".join(f"{points:.1f}".replace("-", "−") for points in below.values())
+
+
+def _below(found, what):
+    """{half of the test images: points below `reference` or `control` on it}, the mean of a rung's records.
+
+    Empty where one does not say it.
     """
-    if not found or any("reference" not in stored["metrics"] for stored in found):
+    if not found or any(what not in stored["metrics"] for stored in found):
         return {}
     return {half: 100 * statistics.mean(
-        stored["metrics"]["reference"][f"accuracy_{half}"] - stored["metrics"][f"accuracy_{half}"] for stored in found)
+        stored["metrics"][what][f"accuracy_{half}"] - stored["metrics"][f"accuracy_{half}"] for stored in found)
         for half in ("selecting", "reporting")}
 
 

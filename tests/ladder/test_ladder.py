@@ -128,8 +128,8 @@ def test_a_page_has_every_rung_whether_or_not_it_is_computed(tiny):
         25, 2.5, 1.5, 10.0, 4)
     assert (second["accuracy"], second["snr_db"], second["bandwidth"], second["over_snr"]) == (None, 0.0, 6, {})
     assert found.of["step3"] is first and first["over_snr"] == {10.0: 25}
-    assert found.best_at(10.0, 4, "features") == 25 and found.best_at(10.0, 8, "features") is None
-    assert found.best_at(0.0, 6, "words") is None  # not computed
+    assert found.for_one_snr("step3", 10.0) == 25 and found.for_one_snr("step3", 0.0) is None
+    assert found.for_one_snr("words", 0.0) is None  # not computed
     assert [view["right"] for view in found.views] == [90, None] and found.clean is None
     assert first["below"] == second["below"] == {}  # a record that does not say it, and none
     halves = {"accuracy_selecting": 0.2, "accuracy_reporting": 0.3}

@@ -10,7 +10,7 @@ from lib.ladder import records
 from lib.pages import best, best_figures
 from lib.reading import beside_paper, rungs
 from lib.recipe.parameters import Aim, Repeats
-from stored import point, store
+from stored import PRETRAINED, point, store
 
 LADDER = """
 ladder:
@@ -173,6 +173,7 @@ def points(root):
         store(root, f"{name}-snr14.5-s0", {"device_macs": 3_000_000, "symbols": bandwidth, **scheme},
               [point(14.5, 0, 0.3), point(14.5, 1, 0.32), point(0.0, 0, 0.1)], study_name="tiny", seed=0, pool=pool,
               ratio=ratio, bandwidth=bandwidth, snr_db=14.5, variant="proposed")
+    store(root, "pretrain/s0", PRETRAINED, study_name="tiny", seed=0)
     yield settings, beside_paper.points(settings)
     plt.close("all")
 
@@ -192,9 +193,9 @@ def test_every_model_of_a_late_split_has_its_numbers_and_the_baseline_that_it_co
     assert codes.operations.to_dict() == pytest.approx({**dict.fromkeys(["half", "fresh", "fresh_half", "longer"], 1.5),
                                                         "pretrained": 3})
     assert codes.baseline.to_dict() == pytest.approx({"half": 66, "fresh": 70, "fresh_half": 70, "longer": 70,
-                                                      "pretrained": 66})
+                                                      "pretrained": 70})  # its own study measured that
     paper = at[at.kind == "the paper's recipe, shortened"]  # after pooling 2 is none of theirs
-    assert paper.accuracy.tolist() == pytest.approx([31]) and paper.baseline.tolist() == [66]
+    assert paper.accuracy.tolist() == pytest.approx([31]) and paper.baseline.tolist() == [70]
     assert at[at.kind == "one model for all"].accuracy.tolist() == pytest.approx([20, 40])
 
 
@@ -207,10 +208,12 @@ def test_figure_3_is_filled_within_two_points_and_4_and_5_have_the_right_lines(p
 
     drawn = {line.get_label(): line for line in third.lines}
     places = {name: sorted(line.get_xdata()) for name, line in drawn.items()}
-    assert places["best"] == [2, 2] and places["_best, not"] == [2, 2, 2, 2]  # `deep` and `fresh_deep`
-    assert places["Label code"] == [1.5, 1.5] and places["_Label code, not"] == [1.5, 1.5, 3]
-    assert places["the paper's recipe, shortened"] == [] and places["_the paper's recipe, shortened, not"] == [3]
-    assert drawn["_best, not"].get_markerfacecolor() == "none" != drawn["best"].get_markerfacecolor()
+    # Filled `deep` and `fresh_deep`; `half_flat` stands behind `half_deep`, which is of the same net.
+    assert places["_best, 5"] == [2, 2] and places["_best, not, 5"] == [2, 2, 2]
+    assert places["_Label code, 5"] == [1.5, 1.5] and places["_Label code, not, 5"] == [1.5, 1.5, 3]
+    assert places["_the paper's recipe, shortened, 5"] == [] and places["_the paper's recipe, shortened, not, 5"] == [3]
+    assert drawn["_best, not, 5"].get_markerfacecolor() == "none" != drawn["_best, 5"].get_markerfacecolor()
+    assert {"best", "Label code", "after pooling 5", "hollow: over 2 points below"} <= {*places}
     assert {name: list(line.get_ydata()) for name, line in lines(fourth).items() if ":" in name} == {
         "pretrained: deep": [32.5, 65], "half: half_deep": [30, 60], "fresh_half: fresh_deep": [34.5, 69],
         "longer: longer_deep": [33.5, 67]}
@@ -226,9 +229,11 @@ def test_an_early_rung_stands_beside_the_papers_models_after_the_same_pooling(po
     table = beside_paper.points(settings)
     at = table[(table.snr_db == 14.5) & (table.pool == 2)].set_index("kind")
     assert at.accuracy.to_dict() == pytest.approx({"best": 67, "the paper's recipe, shortened": 31})
-    assert at.baseline.to_dict() == pytest.approx({"best": 70, "the paper's recipe, shortened": 66})
+    assert at.baseline.to_dict() == pytest.approx({"best": 70, "the paper's recipe, shortened": 70})
     third, _, fifth, fourth = best_figures.draw(settings, table).axes
-    assert third.get_title().endswith("after pooling 2, 5")
+    drawn = {line.get_label(): line for line in third.lines}
+    two, five = (drawn[name].get_marker() for name in ("_best, not, 2", "_best, 5"))
+    assert drawn["after pooling 2"].get_marker() == two != five
     lines = {line.get_label(): list(line.get_ydata()) for line in fourth.lines}
     assert lines["early: pooling 2, B = 64"] == [60, 67] and lines["the paper's recipe"] == [10, 31]
     assert [text.get_text() for text in fourth.texts] == ["0.5, B = 64"]
@@ -241,44 +246,45 @@ def test_an_early_rung_stands_beside_the_papers_models_after_the_same_pooling(po
 
 def test_an_aim_is_judged_by_the_codec_whose_worse_half_is_nearest(points):
     settings, _ = points
-    halves = {"half_deep": (1.9, 0.5), "half_flat": (1.5, 1.6), "deep": (0.1, 0.1), "longer_deep": (2.5, -1.0)}
+    halves = {"half_deep": (1.9, 1.5), "half_flat": (1.5, 1.6), "deep": (0.1, 0.1), "longer_deep": (2.5, -1.0)}
+    control = {"half_flat": {"control": {"accuracy_selecting": 0.64, "accuracy_reporting": 0.649}}}
     for name, below in halves.items():
         of_half = {f"accuracy_{half}": 0.66 - points / 100
                    for half, points in zip(("selecting", "reporting"), below, strict=True)}
         records.store(settings, name, {"metrics": {
             "accuracy": sum(of_half.values()) / 2, **of_half, "device_macs": 2e6, "seconds": 1.0,
-            "reference": {"accuracy_selecting": 0.66, "accuracy_reporting": 0.66}}})
+            "reference": {"accuracy_selecting": 0.66, "accuracy_reporting": 0.66}, **control.get(name, {})}})
     aims = [Aim(pool=5, bandwidth=4, ratio=0.5), Aim(pool=5, bandwidth=4, operations=3),
             Aim(pool=5, bandwidth=4, operations=1), Aim(pool=5, bandwidth=4, ratio=0.5, below=0.5),
             Aim(pool=5, bandwidth=5, ratio=0.5, below=7), Aim(pool=2, bandwidth=64)]
     ladder = settings.ladder.model_copy(update={"aims": aims})
     table = rungs.aims(settings.model_copy(update={"ladder": ladder}))
-    # `half_words` begins as the label code, and `deep` is not pruned.
-    assert table["best codec"].tolist() == ["`half_flat`", "`deep`", "none was tried", "`fresh_deep`", "`half_b5`",
-                                            "none was tried"]
-    assert table.reached.tolist() == ["yes", "yes", "no", "no", "not judged on halves", "no"]
+    # `half_words` begins as the label code, `deep` is not pruned, and `fresh_deep` does not say its halves.
+    assert table["best codec"].tolist() == ["`half_flat`", "`deep`", "", "`fresh_deep`", "`half_b5`", ""]
+    assert table.reached.tolist() == ["yes", "yes", "not tried", "no", "not judged on halves", "not tried"]
     assert table["points below"].tolist()[:2] == pytest.approx([1.55, 0.1])
-    assert table["on one half"].tolist()[:2] == pytest.approx([1.5, 0.1])
-    assert table["on the other"].tolist()[:2] == pytest.approx([1.6, 0.1])
-    assert table["label code"].tolist()[0] == pytest.approx(3) and table["label code"].isna().tolist()[1]
-    # One whose halves are not known (`fresh_deep`) comes before those that do not reach it.
-    near = settings.model_copy(update={"ladder": ladder.model_copy(update={
-        "aims": [Aim(pool=5, bandwidth=4, ratio=0.5, below=1.2)]})})
-    assert rungs.aims(near)[["best codec", "reached"]].values.tolist() == [["`fresh_deep`", "not judged on halves"]]
+    assert table["on the halves"].tolist()[:4] == ["1.5, 1.6", "0.1, 0.1", "", ""]
+    assert table["below its control"].tolist()[:2] == ["−0.5, 0.5", ""]
+    # Of `half`, `fresh_half` and `longer`; of all; of none, as they have 1.5·10⁶; and none with 5 symbols.
+    assert table["best label code"].tolist()[:2] == pytest.approx([2, 1])
+    assert table["best label code"].isna().tolist() == [False, False, True, False, True, True]
+    assert table["device classifies"].tolist() == ["no", "no", "", "no", "no", ""]
 
 
 def test_half_as_much_as_the_papers_model_is_half_of_one_and_no_more_of_the_other(points):
     settings, _ = points
-    models = pd.DataFrame([("JSCC + pruning", 5, 0.5, 8, 2e6, 0.6, True),
-                           ("JSCC + pruning", 5, 0.0, 64, 9e6, 0.65, False),
-                           ("JSCC + pruning", 4, 0.5, 64, 9e6, 0.6, False), ("JALAD", 5, 0.5, 64, 9e6, 0.7, True)],
-                          columns=["scheme", "pool", "ratio", "symbols", "device_macs", "accuracy", "selected"])
+    models = pd.DataFrame(
+        [("JSCC + pruning", 5, 0.5, 8, 2e6, 0.6, 0.05, True), ("JSCC + pruning", 5, 0.0, 64, 9e6, 0.65, 0, False),
+         ("JSCC + pruning", 4, 0.5, 64, 9e6, 0.6, 0.03, False), ("JALAD", 5, 0.5, 64, 9e6, 0.7, 0, True)],
+        columns=["scheme", "pool", "ratio", "symbols", "device_macs", "accuracy", "loss_all", "selected"])
     earlier, later = beside_paper.halved(settings, models).to_dict("records")
-    assert (earlier["after pooling"], earlier["with half as much"]) == (4, "none was tried")
+    assert (earlier["after pooling"], earlier["with half as much"]) == (4, "not tried")
     assert later["symbols"] == 8 and later["accuracy (%)"] == 60  # the selected one, not the more accurate
     assert (later["with half as much"], later["its symbols"], later["its accuracy"]) == ("`fresh_deep`", "4", 69)
+    assert (earlier["the paper's recipe"], later["the paper's recipe"]) == ("most accurate", "selected")
+    assert (later["points below"], later["its points below"]) == (pytest.approx(5), pytest.approx(1))
     fewer = models.assign(device_macs=3.9e6, symbols=4)  # 2 of 3.9 is more than half, and 4 of 4 symbols, too
-    assert beside_paper.halved(settings, fewer)["with half as much"].tolist() == ["none was tried"] * 2
+    assert beside_paper.halved(settings, fewer)["with half as much"].tolist() == ["not tried"] * 2
     twice = models.assign(device_macs=4e6, symbols=5)
     assert beside_paper.halved(settings, twice)["its symbols"].tolist()[1] == "4"
 
