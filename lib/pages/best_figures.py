@@ -97,16 +97,20 @@ def _figure5(axis: Axes, table: pd.DataFrame, ladder) -> None:
 
 
 def _early(axis: Axes, models: pd.DataFrame, paper: pd.DataFrame) -> None:
-    """Each model over SNR, and of the paper's recipe those after the same pooling with as many symbols."""
-    for number, (_, model) in enumerate(paper.merge(models[["pool", "symbols"]].drop_duplicates()).groupby("model")):
-        axis.plot(model.snr_db, model.accuracy, lw=1, marker=".", label="the paper's recipe" if number == 0 else None,
-                  **FAINT)
-        first = model.iloc[-1]
-        _at_end(axis, model, f"{first.ratio:g}, B = {first.symbols}" + ", longer" * (first.kind == LONGER))
+    """Each model over SNR, and of the paper's recipe those with as many symbols at the nearest pruning ratio."""
+    styles = {PAPER: "--", LONGER: "-."}
     for number, (name, rows) in enumerate(models.groupby("model")):
-        where = f"pooling {rows.pool.iloc[0]}, B = {rows.symbols.iloc[0]}"
-        _line(axis, rows, rows[:0], f"{name}: {where}", number)
-    axis.set(xlabel="SNR (dB)", ylabel="test accuracy (%)", title="Figure 4, after early poolings (grey: by ratio)")
+        pool, symbols = rows.pool.iloc[0], rows.symbols.iloc[0]
+        _line(axis, rows, rows[:0], f"{name}: pooling {pool}, B = {symbols}", number)
+        beside = paper[(paper.pool == pool) & (paper.symbols == symbols)]
+        away = (beside.ratio - rows.ratio.iloc[0]).abs()
+        for (kind, model_name), model in beside[away == away.min()].groupby(["kind", "model"]):
+            axis.plot(model.snr_db, model.accuracy, lw=1, ls=styles[kind], color=axis.lines[-1].get_color(),
+                      label=f"_{model_name}")
+    for kind, look in styles.items():
+        axis.plot([], [], "k", ls=look, lw=1, label=kind)
+    axis.set(xlabel="SNR (dB)", ylabel="test accuracy (%)",
+             title="Figure 4, after early poolings (thin: as many symbols)")
 
 
 def _line(axis, rows, code, label, number):

@@ -17,9 +17,9 @@ LATE = {4, 5}  # poolings of which the paper's recipe is always there, that of o
 def points(settings: Study) -> pd.DataFrame:
     """A row a model and SNR: what it is, what it sends and costs (operations in 10⁶), accuracy in percent.
 
-    `baseline` is what the unpruned network that it comes from has without a channel. Models are trained at the ladder's
-    SNR and tried at all, label codes designed for none; `one model for all` is trained for all SNRs, and its operations
-    are not told. Empty where nothing is measured.
+    `baseline` is what the unpruned network that it comes from has without a channel, `ratio` what its last pruning
+    removed. Models are trained at the ladder's SNR and tried at all, label codes designed for none; `one model for all`
+    is trained for all SNRs, and its operations are not told. Empty where nothing is measured.
     """
     summary, ladder = rungs.summary(settings), records.ladder(settings)
     ours = list(_rungs(summary, ladder))
@@ -61,6 +61,7 @@ def _rungs(summary, ladder):
         if rung["snr_db"] != ladder.snr_db or rung["start"] == "words" or rung["accuracy"] is None:
             continue
         common = {"kind": BEST, "model": rung["name"], "net": rung["net"] or "pretrained", "pool": rung["pool"],
+                  "ratio": rung["ratio"],
                   "symbols": rung["bandwidth"], "operations": rung["macs"],
                   "baseline": rung["reference"]}
         for snr, accuracy in rung["over_snr"].items():

@@ -53,6 +53,7 @@ def summary(settings: Study) -> Summary:
         bandwidth, snr_db = records.point(settings, name)
         rows.append({"name": name, "about": rung.about, "expect": rung.expect, "over_snr": _mean_over_snr(found),
                      "start": rung.start, "any_snr": bool(rung.snr_range), "net": rung.net, "pool": rung.pool,
+                     "ratio": (spec.pruned(rung.net) or (0, 0.0))[1],
                      "right": right_here,
                      "snr_db": snr_db, "bandwidth": bandwidth,
                      "accuracy": statistics.mean(accuracies) if found else None, "trainings": len(found),

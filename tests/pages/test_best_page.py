@@ -235,8 +235,8 @@ def test_an_early_rung_stands_beside_the_papers_models_after_the_same_pooling(po
     two, five = (drawn[name].get_marker() for name in ("_best, not, 2", "_best, 5"))
     assert drawn["after pooling 2"].get_marker() == two != five
     lines = {line.get_label(): list(line.get_ydata()) for line in fourth.lines}
-    assert lines["early: pooling 2, B = 64"] == [60, 67] and lines["the paper's recipe"] == [10, 31]
-    assert [text.get_text() for text in fourth.texts] == ["0.5, B = 64"]
+    assert lines["early: pooling 2, B = 64"] == [60, 67]
+    assert lines["_end_to_end/pool2-r0.50-b64-snr14.5-s0"] == pytest.approx([10, 31])
     assert [text.get_text() for text in fifth.texts] == ["B = 4"]  # as it was without
 
     # Grey points of an early pooling only where a rung of it is drawn.
