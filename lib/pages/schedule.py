@@ -36,12 +36,14 @@ def curves() -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """Accuracy and training loss over epochs, a colour a point; `paper` solid, `gpu`'s ablations dashed."""
+    """Accuracy and training loss over epochs, a colour and marker a point; `paper` solid, `gpu`'s ablations dashed."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8), layout="constrained")
     points = list(dict.fromkeys(zip(table.pool, table.ratio, table.bandwidth, table.snr_db, strict=True)))
     for (profile, *point), rows in table.groupby(["study", "pool", "ratio", "bandwidth", "snr_db"], sort=False):
         pool, ratio, bandwidth, snr_db = point
-        look = {"color": style.COLORS[points.index(tuple(point))], "ls": "-" if profile == "paper" else "--", "lw": 1.2}
+        number = points.index(tuple(point))
+        look = {"color": style.COLORS[number % len(style.COLORS)], "ls": "-" if profile == "paper" else "--", "lw": 1.2,
+                "marker": style.MARKERS[number % len(style.MARKERS)], "markevery": 7, "ms": 4}
         label = f"{profile}: pooling {pool:g}, ratio {ratio:g}, B = {bandwidth:g}, {snr_db:g} dB"
         left.plot(rows.epoch, rows.accuracy, label=label, **look)
         right.plot(rows.epoch, rows.loss, **look)
