@@ -161,7 +161,7 @@ def test_the_numbers_in_the_texts_of_the_choices_are_those_of_the_results(gpu):
     assert (header["max"] - header["min"] <= 1).all()  # it never changes, but each count is rounded
     readings = numbers.Numbers("readings")
     few = {variant: f"{readings.accuracy(pool=5, ratio=0, bandwidth=8, snr_db=14.5, variant=variant):.1f}"
-           for variant in ["proposed", *readings.settings.readings]}
+           for variant in readings.settings.ablations[0].variants}
     for choice, said in {
             "pretrain": f"ends at {clean:.1f} %",
             "Taylor scores": "Taylor {proposed:.1f}, magnitude {magnitude:.1f}, random {random:.1f} %".format(**kept),
