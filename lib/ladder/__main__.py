@@ -48,6 +48,7 @@ class Climb:
         places.check_weights(folder)
         channels = places.read_result(folder)["channels"]
         self.pretrained = self.stage.rebuild(weights.load(folder), channels, settings.classes)
+        self.scores: dict[str | None, dict[str, float]] = {}  # of nets without a channel; all splits share them
         self._take(self.pretrained)
 
     def _take(self, network):
@@ -60,7 +61,7 @@ class Climb:
             return self
         other = copy.copy(self)
         # Its own results, not those that are kept of this one.
-        for own in ("test_features", "device_macs", "reference"):
+        for own in ("test_features", "device_macs"):
             vars(other).pop(own, None)
         other.at = net, pool
         other._take(nets.load(self.settings, self.stage, net, self.pretrained))
@@ -107,17 +108,14 @@ class Climb:
     def device_macs(self) -> int:
         return flops.count_macs(self.device, (3, 32, 32))
 
-    @cached_property
-    def reference(self) -> dict[str, float]:
-        """`alone` of the unpruned network that this one comes from."""
-        return self.alone(self.ladder.unpruned(self.at[0]))
-
     def alone(self, net: str | None) -> dict[str, float]:
-        """What a net has without a channel, on all test images and on each half."""
-        network = nets.load(self.settings, self.stage, net, self.pretrained)
-        images = self.stage.data
-        right = evaluation.right(network, images.test_images, images.test_labels, images.normalise, engine=self.engine)
-        return evaluation.score(right, images.test_labels)
+        """What a net has without a channel, on all test images and on each half; measured once."""
+        if net not in self.scores:
+            network, images = nets.load(self.settings, self.stage, net, self.pretrained), self.stage.data
+            right = evaluation.right(network, images.test_images, images.test_labels, images.normalise,
+                                     engine=self.engine)
+            self.scores[net] = evaluation.score(right, images.test_labels)
+        return self.scores[net]
 
     def training_set(self, rung: Rung | OneModel) -> tuple[torch.Tensor, torch.Tensor, dict[str, float]]:
         """Features and targets of a rung's views, and how often the network is right on each of them."""
@@ -150,7 +148,7 @@ class Climb:
         macs = self.device_macs + flops.count_macs(model.link.encoder, tuple(self.test_features.shape[1:]))
         records.store(self.settings, name, {
             "metrics": {**means.loc[snr_db], "device_macs": macs, "seconds": time.monotonic() - began,
-                        "right_on_views": right, "reference": self.reference, **control},
+                        "right_on_views": right, "reference": self.alone(self.ladder.unpruned(self.at[0])), **control},
             "over_snr": mean.to_dict(), "history": curve.to_dict("list"), **records.made_here()})
         checkpoint.unlink(missing_ok=True)
         print(f"{name}: {100 * mean[snr_db]:.2f} % at {snr_db:g} dB", flush=True)

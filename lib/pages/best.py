@@ -135,12 +135,8 @@ def draw_one_model(compared: pd.DataFrame) -> Figure:
 def main() -> None:
     """Draw what is computed of `best`, and store the numbers behind it."""
     settings = study.load("best")
-    folder, points, ladder = records.folder(settings), beside_paper.points(settings), records.ladder(settings)
-    paper = results.load("paper")
-    literal = None if paper.empty else 100 * results.end_to_end(
-        paper, pool=5, ratio=0.5, bandwidth=ladder.bandwidth, train_snr_db=ladder.snr_db, snr_db=ladder.snr_db,
-        seed=ladder.seed).accuracy.mean()
-    for name, table, figure in (("ladder", bars(settings), draw(settings, literal)),
+    folder, points = records.folder(settings), beside_paper.points(settings)
+    for name, table, figure in (("ladder", bars(settings), draw(settings, beside_paper.literal(settings))),
                                 ("figures", points, best_figures.draw(settings, points))):
         table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
         figure.savefig(folder / f"{name}.png", dpi=150, bbox_inches="tight", metadata={"Software": None})

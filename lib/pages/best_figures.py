@@ -49,7 +49,7 @@ def _figure3(axis: Axes, table: pd.DataFrame) -> None:
     best = table[table.kind == BEST].sort_values("accuracy").drop_duplicates(["net", "pool", "symbols"], keep="last")
     table = pd.concat([table[table.kind != BEST], best])
     markers = dict(zip(sorted(set(table.pool)), style.MARKERS, strict=False))
-    looks = {PAPER: {**FAINT}, LONGER: {"color": "0.45"}, LABEL: {"color": COLOR, "ms": 4},
+    looks = {PAPER: FAINT, LONGER: {"color": "0.45"}, LABEL: {"color": COLOR, "ms": 4},
              BEST: {"color": style.COLORS[0], "zorder": 3}}
     for kind, look in looks.items():
         for pool, models in table[table.kind == kind].groupby("pool"):

@@ -62,7 +62,7 @@ def environment() -> jinja2.Environment:
              "full_width": networks.at_full_width(),
              "against_expectations_at_full_width": networks.against_expectations_at_full_width,
              "best": rungs.summary(best), "aims": rungs.aims(best), "one_model": one_model.compared(best),
-             "halved": beside_paper.halved(best, gpu.figure3)}
+             "halved": beside_paper.halved(best, gpu.figure3), "literal": beside_paper.literal(best)}
     # Strict: a misspelt name is an error. `finalize` writes every number, so that none is formatted
     # twice, in two ways.
     made = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined,

@@ -55,14 +55,19 @@ def halved(settings: Study, models: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def literal(settings: Study) -> float | None:
+    """What the paper's own schedule has at the ladder's point, after pooling 5 at ratio 0.5; None if not computed."""
+    ladder, table = records.ladder(settings), results.load("paper")
+    found = table if table.empty else results.end_to_end(
+        table, pool=5, ratio=0.5, bandwidth=ladder.bandwidth, train_snr_db=ladder.snr_db, snr_db=ladder.snr_db,
+        seed=ladder.seed)
+    return None if found.empty else 100 * found.accuracy.mean()
+
+
 def _rungs(summary, ladder):
-    for rung in summary.rungs:
-        # One that begins as the label code is the opponent, hardly changed.
-        if rung["snr_db"] != ladder.snr_db or rung["start"] == "words" or rung["accuracy"] is None:
-            continue
+    for rung in summary.codecs(ladder.snr_db):
         common = {"kind": BEST, "model": rung["name"], "net": rung["net"] or "pretrained", "pool": rung["pool"],
-                  "ratio": rung["ratio"],
-                  "symbols": rung["bandwidth"], "operations": rung["macs"],
+                  "ratio": rung["ratio"], "symbols": rung["bandwidth"], "operations": rung["macs"],
                   "baseline": rung["reference"]}
         for snr, accuracy in rung["over_snr"].items():
             yield {**common, "snr_db": snr, "accuracy": accuracy}

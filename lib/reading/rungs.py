@@ -34,6 +34,11 @@ class Summary:
         """Accuracy of a net's label code; None where it was not computed."""
         return self.of[net]["label"].get((symbols, snr_db))
 
+    def codecs(self, snr_db: float) -> list[dict[str, Any]]:
+        """The computed rungs at this SNR, but for those that begin as the label code: the opponent, hardly changed."""
+        return [rung for rung in self.rungs
+                if rung["accuracy"] is not None and rung["start"] != "words" and rung["snr_db"] == snr_db]
+
     def for_one_snr(self, name: str, snr_db: float) -> float | None:
         """Accuracy of the rung that is trained as the rung `name` is, but for this SNR alone; None without one."""
         recipe = self.of[name]["recipe"]
@@ -53,7 +58,7 @@ def summary(settings: Study) -> Summary:
         bandwidth, snr_db = records.point(settings, name)
         rows.append({"name": name, "about": rung.about, "expect": rung.expect, "over_snr": _mean_over_snr(found),
                      "start": rung.start, "any_snr": bool(rung.snr_range), "net": rung.net, "pool": rung.pool,
-                     "ratio": (spec.pruned(rung.net) or (0, 0.0))[1],
+                     "ratio": spec.pruned(rung.net)[1],
                      "right": right_here,
                      "snr_db": snr_db, "bandwidth": bandwidth,
                      "accuracy": statistics.mean(accuracies) if found else None, "trainings": len(found),
@@ -94,8 +99,7 @@ def _aim(spec, aim, found):
            "best codec": "", "device classifies": "", "operations (10⁶)": None, "points below": None,
            "on the halves": "", "below its control": "", "best label code": min(codes, default=None),
            "reached": "not tried"}
-    tried = [rung for rung in found.rungs if rung["accuracy"] is not None and rung["start"] != "words"
-             and (rung["bandwidth"], rung["snr_db"]) == (aim.bandwidth, spec.snr_db)
+    tried = [rung for rung in found.codecs(spec.snr_db) if rung["bandwidth"] == aim.bandwidth
              and _meets(spec, aim, rung["net"], rung["pool"], rung["macs"])]
     if not tried:
         return row
@@ -107,7 +111,7 @@ def _aim(spec, aim, found):
 
 
 def _meets(spec, aim, net, pool, operations):
-    pruned_at, ratio = spec.pruned(net) or (0, 0.0)
+    pruned_at, ratio = spec.pruned(net)
     return pool == aim.pool and (aim.operations is None or operations <= aim.operations) and (
         aim.ratio is None or pruned_at == aim.pool and ratio >= aim.ratio)
 

@@ -163,20 +163,20 @@ class Ladder(Strict):
 
     def unpruned(self, net: str | None) -> str | None:
         """What a net was before the first filter of it was removed, which may be the net itself; None: pretrained."""
-        found = earlier = net
-        while earlier not in (None, SCRATCH):
-            if self.nets[earlier].prune is not None:
-                found = self.nets[earlier].of
-            earlier = self.nets[earlier].of
-        return found
+        return next((earlier.of for earlier in reversed(self._line(net)) if earlier.prune is not None), net)
 
-    def pruned(self, net: str | None) -> tuple[int, float] | None:
-        """(pooling, share of the filters before it) of a net's last pruning; None where it never was pruned."""
+    def pruned(self, net: str | None) -> tuple[int | None, float]:
+        """(pooling, share of the filters before it) of a net's last pruning; (None, 0) where it never was pruned."""
+        last = next((earlier.prune for earlier in self._line(net) if earlier.prune is not None), None)
+        return (last.pool, last.ratio) if last else (None, 0.0)
+
+    def _line(self, net: str | None) -> list[Net]:
+        """A net and those that it comes from, the latest first."""
+        found = []
         while net not in (None, SCRATCH):
-            if (prune := self.nets[net].prune) is not None:
-                return prune.pool, prune.ratio
-            net = self.nets[net].of
-        return None
+            found.append(self.nets[net])
+            net = found[-1].of
+        return found
 
     @model_validator(mode="after")
     def views_and_nets_are_there(self) -> Self:
