@@ -7,7 +7,7 @@
 A rung is stored as outputs/STUDY/ladder/RUNG.json, and trained with another seed as seed1-RUNG.json; one whose
 parameters have changed since is computed again. Features are stored beside them and not committed: with them a rung
 takes minutes. A net takes longer, and is computed when a rung asks for it; a checkpoint an epoch is kept until it is
-finished.
+finished. Of most nets the weights are not committed: one that is stored without them is trained again when it is named.
 """
 
 import copy
@@ -85,9 +85,9 @@ class Climb:
 
     def _once(self, name, images):
         net, pool = self.at
-        where = "" if net is None else f"{net}-{nets.key(self.settings, net)}-"
-        where += "" if pool == POOL else f"pool{pool}-"
-        file = records.folder(self.settings) / "features" / f"{where}{name}.safetensors"
+        # By the weights, too: a net may have been trained again.
+        of = records.fingerprint([net and nets.key(self.settings, net), records.weights(self.settings, net)])
+        file = records.folder(self.settings) / "features" / f"{net}-{of}-pool{pool}-{name}.safetensors"
         if not file.exists():
             began = time.monotonic()
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -132,6 +132,9 @@ class Climb:
         of, seed = records.of_seed(name) or (name, self.ladder.seed)
         rung, began = self.ladder.rungs[of], time.monotonic()
         print(f"{name}: {rung.about}", flush=True)
+        # First, since the weights of one of them may not be here.
+        compared = {"reference": self.alone(self.ladder.unpruned(self.at[0])),
+                    **({"control": self.alone(rung.control)} if rung.control else {})}
         features, targets, right = self.training_set(rung)
         bandwidth, snr_db = records.point(self.settings, of)
         model, curve = training.train(rung, self.classifier, features, targets, bandwidth=bandwidth, snr_db=snr_db,
@@ -144,11 +147,10 @@ class Climb:
                                    self.settings.evaluation.draws, self.ladder.batch_size, self.behind)
         means = points.groupby("snr_db")[["accuracy", "accuracy_selecting", "accuracy_reporting"]].mean()
         mean = means.accuracy
-        control = {"control": self.alone(rung.control)} if rung.control else {}
         macs = self.device_macs + flops.count_macs(model.link.encoder, tuple(self.test_features.shape[1:]))
         records.store(self.settings, name, {
             "metrics": {**means.loc[snr_db], "device_macs": macs, "seconds": time.monotonic() - began,
-                        "right_on_views": right, "reference": self.alone(self.ladder.unpruned(self.at[0])), **control},
+                        "right_on_views": right, **compared},
             "over_snr": mean.to_dict(), "history": curve.to_dict("list"), **records.made_here()})
         checkpoint.unlink(missing_ok=True)
         print(f"{name}: {100 * mean[snr_db]:.2f} % at {snr_db:g} dB", flush=True)
@@ -184,12 +186,17 @@ def main(arguments: list[str]) -> int:
 
 
 def climb(settings: study.Study, names: Sequence[str] = ()) -> None:
-    """Compute those of the names (all, where none is given) that are not stored, in the order of the study."""
+    """Compute those of the names (all, where none is given) that are not stored, in the order of the study.
+
+    A net that is named and whose weights are not here is trained again.
+    """
     ladder = records.ladder(settings)
     known = records.names(settings)
     if unknown := set(names) - set(known):
         raise InputError(f"The ladder of {settings.name} has no rung {min(unknown)}.")
     todo = records.missing(settings, [name for name in known if name in names or not names])
+    again = [name for name in known if name in names and name in ladder.nets and not nets.here(settings, name)]
+    todo = [*dict.fromkeys([*again, *todo])]
     for name in todo:
         for spec in over.required(ladder, name):
             spec.require()
@@ -207,7 +214,8 @@ def climb(settings: study.Study, names: Sequence[str] = ()) -> None:
             rung = ladder.rungs[ladder.over[name].rung]
             over.measure(shared.on(rung.net, rung.pool), name)
         elif name in ladder.nets:
-            shared.on(name)
+            if not nets.here(settings, name):
+                nets.train(settings, shared.stage, name, shared.pretrained)
         else:
             rung = ladder.rungs[(records.of_seed(name) or [name])[0]]
             shared.on(rung.net, rung.pool).rung(name)

@@ -25,11 +25,11 @@ LABEL_SYMBOLS = (4, 5, 8, 16)
 
 
 def load(settings: Study, stage: Stage, name: str | None, pretrained: nn.Module) -> nn.Module:
-    """The net of this name, computed if its weights are not here, and those before it; `pretrained` for None.
+    """The net of this name, computed if it has no record, and those before it; `pretrained` for None.
 
     `scratch` has random weights, which the seed decides.
 
-    Raises InputError where the weights are not those of its record.
+    Raises InputError where its record is here and its weights are not, or are others.
     """
     if name is None:
         return pretrained
@@ -37,10 +37,14 @@ def load(settings: Study, stage: Stage, name: str | None, pretrained: nn.Module)
         torch.manual_seed(stage.seed)
         return stage.engine.place(networks.build(settings.network.name, settings.classes, settings.network.width))
     folder = _folder(settings, name)
+    if records.read(settings, records.NET + name) is None:
+        train(settings, stage, name, pretrained)
     stored = records.read(settings, records.NET + name)
-    if stored is None or len(list(folder.glob("model*.safetensors"))) < 2:  # two files hold them
-        _train(settings, stage, name, pretrained, folder)
-        stored = records.read(settings, records.NET + name)
+    if not here(settings, name):
+        # Trained again it may differ in its last bits, and what rests on it would be stale.
+        raise InputError(f"The weights of {name} are not here, and its results are: python -m lib.ladder "
+                         f"{settings.source} {name} trains it again, in about {stored['metrics']['seconds'] / 60:.0f} "
+                         f"min; python -m lib verify {settings.source} then says what no longer rests on it.")
     found = places.weight_files(folder)
     if stored.get("weights", found) != found:  # records before 28 November 2026, 14:00, do not say
         raise InputError(f"{folder} does not hold the weights of {name}: delete it, and they are computed again.")
@@ -58,6 +62,12 @@ def teacher(settings: Study, stage: Stage, name: str | None, pretrained: nn.Modu
     return load(settings, stage, net.teacher or net.of, pretrained)
 
 
+def here(settings: Study, name: str) -> bool:
+    """Whether a net is computed and its weights are here: two files hold them."""
+    return (records.read(settings, records.NET + name) is not None
+            and len(list(_folder(settings, name).glob("model*.safetensors"))) == 2)
+
+
 def _folder(settings: Study, name: str) -> Path:
     # By its parameters too: weights of others are never taken for these.
     return records.folder(settings) / "nets" / f"{name}-{key(settings, name)}"
@@ -69,8 +79,9 @@ def key(settings: Study, name: str) -> str:
     return records.fingerprint(records.parameters(settings, records.NET + name, defaults=False))
 
 
-def _train(settings, stage, name, pretrained, folder):
-    spec, began = records.ladder(settings).nets[name], time.monotonic()
+def train(settings: Study, stage: Stage, name: str, pretrained: nn.Module) -> None:
+    """Train a net, keep its weights, measure and store it."""
+    spec, began, folder = records.ladder(settings).nets[name], time.monotonic(), _folder(settings, name)
     start = load(settings, stage, spec.of, pretrained)
     taught_by = load(settings, stage, spec.teacher, pretrained) if spec.teacher else start
     print(f"{name}: {spec.about}", flush=True)

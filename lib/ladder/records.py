@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from lib import InputError
+from lib import InputError, study
 from lib.batch import places
 from lib.evidence import manifest, provenance
 from lib.evidence.fingerprint import digest
@@ -70,7 +70,9 @@ def parameters(settings: Study, name: str, defaults: bool = True) -> dict[str, A
     if name == ONE:
         return {**whole, **values, "views": views, **of_net, "draws": settings.evaluation.draws}
     bandwidth, snr_db = point(settings, name)
-    return {**whole, **values, "views": views, "bandwidth": bandwidth, "snr_db": snr_db, **of_net}
+    # Records before 29 November 2026 do not say how they were evaluated.
+    evaluated = {"evaluated": settings.evaluation.snr_db, "draws": settings.evaluation.draws} if defaults else {}
+    return {**whole, **values, "views": views, "bandwidth": bandwidth, "snr_db": snr_db, **of_net, **evaluated}
 
 
 def _net(settings, name, defaults):
@@ -79,7 +81,8 @@ def _net(settings, name, defaults):
     before = net.of if net.of in (None, SCRATCH) else _net(settings, net.of, defaults)
     values = net.model_dump(mode="json", exclude={"about", "expect"}, exclude_defaults=not defaults)
     taught_by = {"teacher": _net(settings, net.teacher, defaults)} if net.teacher else {}
-    return {**values, "of": before, **taught_by}
+    seed = {"seed": ladder(settings).seed} if defaults or ladder(settings).seed else {}
+    return {**values, "of": before, **taught_by, **seed}
 
 
 def of_seed(name: str) -> tuple[str, int] | None:
@@ -115,15 +118,14 @@ def made_here() -> dict[str, Any]:
 def store(settings: Study, name: str, content: dict[str, Any]) -> None:
     """Write a rung's file, whole or not at all, and its digest into the study's manifest."""
     folder(settings).mkdir(parents=True, exist_ok=True)
-    net = {"net": weights} if (weights := net_weights(settings, name)) else {}
-    content = {"name": name, "parameters": parameters(settings, name), **net, **content}
+    content = {"name": name, "parameters": parameters(settings, name), "net": weights_under(settings, name), **content}
     # The row first: where this is broken off, the record is one that is listed and not there, and computed again.
     manifest.enter(settings, [{"name": f"ladder/{name}.json", "digest": manifest.content_digest(content)}])
     places.write_json(folder(settings) / f"{name}.json", content)
 
 
 def read(settings: Study, name: str) -> dict[str, Any] | None:
-    """A stored rung; None where there is none, its parameters were others or its net has been trained anew since.
+    """A stored rung; None where there is none, or its parameters or the weights that it rests on were others.
 
     An option that has been added since, and that the rung does not take, makes no difference.
     """
@@ -133,25 +135,40 @@ def read(settings: Study, name: str) -> dict[str, Any] | None:
     content = json.loads(file.read_text())
     stored = content["parameters"]
     fits = _holds(parameters(settings, name), stored) and _holds(stored, parameters(settings, name, defaults=False))
-    # Records before 29 November 2026 do not say which weights they rest on.
-    same_net = "net" not in content or content["net"] == net_weights(settings, name)
-    return content if fits and same_net else None
+    # Records before 29 November 2026 do not say which weights they rest on, or not all of them.
+    same_weights = _holds(weights_under(settings, name), content.get("net", {}))
+    return content if fits and same_weights else None
 
 
-def net_weights(settings: Study, name: str) -> dict[str, str] | None:
-    """Checksums of the weights of the net that a record rests on; None where that is the pretrained network.
+def weights_under(settings: Study, name: str) -> dict[str, str]:
+    """Checksums of the weights that a record rests on, by file.
 
-    Those of its control, where it has one, have `control/` before their names.
+    A rung rests on its net's, and on those of the unpruned network and the control that it is compared with
+    (`reference/` and `control/` before the file's name); a net on those of what it was made of and of its teacher
+    (`of/`, `teacher/`).
     """
     spec, (rung, _) = ladder(settings), of_seed(name) or (name, None)
-    rests_on = spec.rungs.get(spec.over[rung].rung if rung in spec.over else rung)
-    if name == ONE:
-        rests_on = spec.one_model
-    found = {}
-    for role, before in (("net", ""), ("control", "control/")):
-        net = read(settings, NET + of) if (of := getattr(rests_on, role, None)) else None
-        found |= {before + file: checksum for file, checksum in (net or {}).get("weights", {}).items()}
-    return found or None
+    if name.startswith(NET):
+        net = spec.nets[name.removeprefix(NET)]
+        under = {"of/": net.of} | ({"teacher/": net.teacher} if net.teacher else {})
+    elif rung in spec.rungs:
+        net, control = spec.rungs[rung].net, spec.rungs[rung].control
+        under = {"": net, "reference/": spec.unpruned(net)} | ({"control/": control} if control else {})
+    elif rung in spec.over:
+        under = {"": spec.rungs[spec.over[rung].rung].net}
+    else:
+        under = {"": spec.one_model.net if name == ONE else None}
+    return {role + file: checksum for role, net in under.items() for file, checksum in weights(settings, net).items()}
+
+
+def weights(settings: Study, net: str | None) -> dict[str, str]:
+    """Checksums of a net's weights by file, as its record has them; of the pretrained network for None."""
+    if net == SCRATCH:
+        return {}
+    if net is not None:
+        return (read(settings, NET + net) or {}).get("weights", {})
+    folder = places.find(settings, study.name("pretrain", seed=ladder(settings).seed), weights=False)
+    return places.read_result(folder).get("weights", {}) if folder else {}
 
 
 def missing(settings: Study, names: Iterable[str]) -> list[str]:

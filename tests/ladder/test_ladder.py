@@ -39,10 +39,10 @@ def tiny(root):
     network = vgg.vgg16_bn(10, 0.0625)
     store(root, "pretrain/s0", {}, study_name="tiny", seed=0)
     folder = root / "outputs" / "tiny" / "pretrain" / "s0"
-    result = json.loads((folder / "result.json").read_text()) | {"channels": vgg.channels(network)}
-    (folder / "result.json").write_text(json.dumps(result))
     for name, part in weights.files(network.state_dict(), False).items():
         weights.save(folder / name, part)
+    own = {"channels": vgg.channels(network), "weights": places.weight_files(folder)}
+    (folder / "result.json").write_text(json.dumps(json.loads((folder / "result.json").read_text()) | own))
     return root
 
 
@@ -207,7 +207,9 @@ def test_a_net_is_pruned_and_taught_once_and_its_rungs_know_it(tiny, monkeypatch
     assert rung["metrics"]["reference"]["accuracy"] == pytest.approx(again["metrics"]["accuracy"], abs=0.005)
     assert rung["metrics"]["control"] == rung["metrics"]["reference"]
     assert rung["parameters"]["control"]["smoothing"] == 0.1
-    assert rung["net"] == {**half["weights"], **{f"control/{file}": of for file, of in again["weights"].items()}}
+    assert rung["net"] == half["weights"] | {f"{role}/{file}": of for file, of in again["weights"].items()
+                                             for role in ("control", "reference")}
+    assert half["net"] == {f"of/{file}": of for file, of in again["weights"].items()}
     assert not list(records.folder(settings).rglob("*.checkpoint"))
 
     file_of_weights = next(nets._folder(settings, "half").glob("model*"))
@@ -215,7 +217,16 @@ def test_a_net_is_pruned_and_taught_once_and_its_rungs_know_it(tiny, monkeypatch
     file_of_weights.write_bytes(kept[:-4] + b"oops")
     with pytest.raises(InputError, match="does not hold the weights of half"):
         command.Climb(settings).on("half")
-    file_of_weights.write_bytes(kept)
+    file_of_weights.unlink()  # as in a fresh clone
+    before = {path: path.read_bytes() for path in records.folder(settings).glob("*.json")}
+    step3 = records.folder(settings) / "step3.json"
+    step3.unlink()
+    with pytest.raises(InputError, match="weights of half are not here.*lib.ladder tiny half trains it again, in abou"):
+        command.main(["tiny", "step3"])
+    step3.write_bytes(before[step3])
+    assert {path: path.read_bytes() for path in records.folder(settings).glob("*.json")} == before
+    assert command.main(["tiny", "half"]) == 0 and file_of_weights.read_bytes() == kept
+    assert records.missing(settings, ["half", "step3"]) == []  # it came out as before
 
     trained = []
     monkeypatch.setattr(nets.nets, "train", lambda *arguments: trained.append(arguments[0].about))
@@ -260,7 +271,7 @@ def test_a_net_from_scratch_begins_at_the_seeds_random_weights(tiny, monkeypatch
     stored = records.read(settings, "net-again")
     assert stored["parameters"]["net"]["of"] == "scratch"
     shutil.rmtree(nets._folder(settings, "again"))  # as in a clone, which has no weights
-    assert command.main(["tiny", "half"]) == 0
+    assert command.main(["tiny", "again", "half"]) == 0
     assert records.read(settings, "net-again")["weights"] == stored["weights"]
 
 
@@ -505,17 +516,44 @@ def test_verify_names_the_records_of_a_ladder_that_are_stale_or_of_no_rung(tiny,
     assert records.misfits(study.load("tiny")) == ([], ["ladder/clean", "ladder/step3", "ladder/step4"])
 
 
-def test_a_rung_of_a_net_that_was_trained_anew_is_stale(tiny):
+def test_what_rests_on_weights_that_were_trained_anew_is_stale(tiny):
     file = tiny / "params" / "tiny.yaml"
     file.write_text(file.read_text().replace("\n  views", NETS).replace("step3: {", "step3: {net: half, "))
     settings = study.load("tiny")
-    records.store(settings, "net-half", {"weights": {"model": "abc"}})
-    records.store(settings, "step3", {"metrics": {"accuracy": 0.25}})
-    records.store(settings, "words", {"metrics": {"accuracy": 0.25}})
-    assert records.read(settings, "step3")["net"] == {"model": "abc"} and "net" not in records.read(settings, "words")
-    records.store(settings, "net-half", {"weights": {"model": "abd"}})
+    records.store(settings, "net-again", {"weights": {"model": "a"}})
+    records.store(settings, "net-half", {"weights": {"model": "b"}})
+    for name in ("step3", "words"):
+        records.store(settings, name, {"metrics": {"accuracy": 0.25}})
+    assert records.read(settings, "step3")["net"] == {"model": "b", "reference/model": "a"}
+    assert records.read(settings, "net-half")["net"] == {"of/model": "a"}
+    assert set(records.read(settings, "words")["net"]) == {"model.safetensors", "reference/model.safetensors"}
+    records.store(settings, "net-half", {"weights": {"model": "c"}})
     assert records.read(settings, "step3") is None and records.misfits(settings) == (["ladder/step3"], [])
     assert records.missing(settings, ["step3", "words"]) == ["step3"]
+    records.store(settings, "net-again", {"weights": {"model": "d"}})
+    assert records.misfits(settings) == (["ladder/net-half", "ladder/step3"], [])
+    result = places.folder_of(settings, "pretrain/s0") / "result.json"
+    result.write_text(json.dumps({**json.loads(result.read_text()), "weights": {"model": "e"}}))
+    assert "ladder/words" in records.misfits(settings)[0]
+
+
+@pytest.mark.parametrize("old, new", [("draws: 2", "draws: 3"), ("snr_db: [0.0, 14.5]", "snr_db: [0.0, 20.0]"),
+                                      ("  bandwidth: 4", "  seed: 1\n  bandwidth: 4")])
+def test_another_evaluation_or_seed_makes_a_rung_stale(tiny, old, new):
+    file, settings = tiny / "params" / "tiny.yaml", study.load("tiny")
+    records.store(settings, "step3", {"metrics": {"accuracy": 0.25}})
+    file.write_text(file.read_text().replace(old, new))
+    assert study.load("tiny") != settings and records.misfits(study.load("tiny")) == (["ladder/step3"], [])
+
+
+def test_another_seed_makes_a_net_another(tiny):
+    file = tiny / "params" / "tiny.yaml"
+    file.write_text(file.read_text().replace("\n  views", NETS))
+    settings = study.load("tiny")
+    records.store(settings, "net-again", {"weights": {"model": "a"}})
+    file.write_text(file.read_text().replace("  bandwidth: 4", "  seed: 1\n  bandwidth: 4"))
+    assert records.missing(study.load("tiny"), ["again"]) == ["again"]
+    assert nets.key(study.load("tiny"), "again") != nets.key(settings, "again")
 
 
 # By hand
