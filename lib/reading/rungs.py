@@ -83,7 +83,7 @@ def aims(settings: Study) -> pd.DataFrame:
 
     Points are below its own unpruned network without a channel, on all test images and on each half (which a record
     before 29 November 2026 does not say), and below its control on each half. The label code is the best one within the
-    same limits; codecs that begin as a label code do not count.
+    same limits, after pooling 5 alone; codecs that begin as a label code do not count.
     """
     spec, found = records.ladder(settings), summary(settings)
     return pd.DataFrame([_aim(spec, aim, found) for aim in spec.aims])
@@ -97,7 +97,7 @@ def _aim(spec, aim, found):
              and _meets(spec, aim, net["name"], 5, net["macs"][5] + net["classifier"])]
     row = {"after pooling": aim.pool, "symbols": aim.bandwidth, "with": ", ".join(filter(None, limits)),
            "best codec": "", "device classifies": "", "operations (10⁶)": None, "points below": None,
-           "on the halves": "", "below its control": "", "best label code": min(codes, default=None),
+           "on the halves": "", "below its control": "", "best label code": min(codes, default="none"),
            "reached": "not tried"}
     tried = [rung for rung in found.codecs(spec.snr_db) if rung["bandwidth"] == aim.bandwidth
              and _meets(spec, aim, rung["net"], rung["pool"], rung["macs"])]

@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from lib import study
+from lib import results, study
 from lib.pages import schedule
 from stored import point, store
 
@@ -48,3 +48,30 @@ def test_the_figure_lies_with_the_study_of_the_papers_schedules(root):
 def test_without_a_long_training_there_is_no_curve(root):
     assert schedule.curves().empty and not schedule.draw(schedule.curves()).axes[0].lines
     plt.close("all")
+
+
+# The page is written by hand; its tables must say what is stored.
+
+PAGE = (study.ROOT / "docs" / "paper-schedule.md").read_text().partition("## What came")[2]
+
+
+def told(begins: str) -> list[list[str]]:
+    """The cells of the page's rows that begin so."""
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines()
+            if line.startswith(f"| {begins}")]
+
+
+def test_the_table_of_readings_says_what_is_stored():
+    table = results.load("readings").query("step == 'end_to_end' and pool == 5 and snr_db == train_snr_db")
+    stored = 100 * table.groupby("variant")[["accuracy", "accuracy_clean"]].mean()
+    rows = {row[0].strip("`"): row[1:3] for row in told("`")}
+    assert rows == {name: [f"{row.accuracy:.1f}", f"{row.accuracy_clean:.1f}"] for name, row in stored.iterrows()}
+    gained = stored.accuracy["link_lr_1em1"] - stored.accuracy["proposed"]
+    assert f"two epochs gain {gained:.1f} points" in PAGE and f"at 0.1: {gained:.1f} points more" in PAGE
+
+
+def test_the_table_of_pruned_networks_says_what_is_stored():
+    runs = results.load("paper").query("step == 'prune' and pool == 5").drop_duplicates("run")
+    assert {row[0]: [row[3], row[4]] for row in told("0.")} == {
+        f"{run.ratio:.2f}": [f"{run.device_macs / 1e6:.1f}", f"{100 * run.accuracy_clean:.1f}"]
+        for run in runs.itertuples()}
