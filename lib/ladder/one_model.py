@@ -1,9 +1,11 @@
 """One model for all SNRs and bandwidths against models that were trained for their point: computed, stored, compared.
 
-The record, outputs/STUDY/ladder/one_model.json, has a row for each model and each point where it was tried.
+The record, outputs/STUDY/ladder/one_model.json, has a row for each model and each point where it was tried. What is
+broken off goes on with the model that it was at (one_model.checkpoint).
 """
 
 import copy
+import json
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +14,7 @@ import pandas as pd
 import torch
 
 from lib import training as loop
+from lib.batch import places
 from lib.ladder import records
 from lib.recipe import training
 from lib.recipe.any_point import AnyPointLink
@@ -23,28 +26,39 @@ ONE, OWN = "one", "own"
 
 def measure(climb: Any) -> None:
     """Train the one model and those for each point by the same recipe, try them, and store the rows."""
-    spec, began = climb.ladder.one_model, time.monotonic()
+    spec, checkpoint = climb.ladder.one_model, records.folder(climb.settings) / "one_model.checkpoint"
     print(f"one_model: {spec.about}", flush=True)
     features, targets, _ = climb.training_set(spec)
-    known, rows = (climb, features, targets), []
-
-    def tried(kind, model, bandwidth, snrs_db, trained_db=None):
-        model.link.bandwidth = bandwidth
-        points = training.accuracy(model, climb.test_features, climb.stage.data.test_labels, snrs_db,
-                                   climb.settings.evaluation.draws, climb.ladder.batch_size)
-        for snr, draws in points.groupby("snr_db").accuracy:
-            rows.append({"model": kind, "bandwidth": bandwidth, "train_snr_db": trained_db, "snr_db": snr,
-                         "accuracy": draws.mean(), "draws": draws.tolist()})
-            print(f"{kind}, {bandwidth} symbols, {snr:g} dB: {100 * draws.mean():.2f} %", flush=True)
-
-    one = train(*known, spec, spec.bandwidths, spec.snr_range)
-    for bandwidth in spec.bandwidths:
-        tried(ONE, one, bandwidth, spec.snrs_db)
-        for snr_db in spec.snrs_db:
-            own = train(*known, spec, [bandwidth], [snr_db, snr_db])
-            tried(OWN, own, bandwidth, spec.snrs_db if snr_db == spec.fixed_db else [snr_db], snr_db)
-    records.store(climb.settings, records.ONE, {"metrics": {"seconds": time.monotonic() - began}, "points": rows,
+    of = [records.parameters(climb.settings, records.ONE), records.weights_under(climb.settings, records.ONE)]
+    done = {"of": of, "models": [], "seconds": 0.0}
+    if checkpoint.exists() and (before := json.loads(checkpoint.read_text()))["of"] == of:
+        done = before
+    points = [(bandwidth, snr_db) for bandwidth in spec.bandwidths for snr_db in spec.snrs_db]
+    for point in [None, *points][len(done["models"]):]:
+        began = time.monotonic()
+        bandwidths, snr_range = ([point[0]], [point[1]] * 2) if point else (spec.bandwidths, spec.snr_range)
+        model = train(climb, features, targets, spec, bandwidths, snr_range)
+        done["models"].append([row for bandwidth in bandwidths for row in _tried(climb, model, bandwidth, point)])
+        done["seconds"] += time.monotonic() - began
+        places.write_json(checkpoint, done)
+    rows = [row for model in done["models"] for row in model]
+    records.store(climb.settings, records.ONE, {"metrics": {"seconds": done["seconds"]}, "points": rows,
                                                 **records.made_here()})
+    checkpoint.unlink()
+
+
+def _tried(climb, model, bandwidth, point):
+    """A row an SNR: the one model (`point` is None) and the models of `fixed_db` at all, others at their own."""
+    spec, trained_db = climb.ladder.one_model, point[1] if point else None
+    model.link.bandwidth = bandwidth
+    tried = training.accuracy(model, climb.test_features, climb.stage.data.test_labels,
+                              spec.snrs_db if trained_db in (None, spec.fixed_db) else [trained_db],
+                              climb.settings.evaluation.draws, climb.ladder.batch_size)
+    for snr_db, draws in tried.groupby("snr_db").accuracy:
+        kind = OWN if point else ONE
+        print(f"{kind}, {bandwidth} symbols, {snr_db:g} dB: {100 * draws.mean():.2f} %", flush=True)
+        yield {"model": kind, "bandwidth": bandwidth, "train_snr_db": trained_db, "snr_db": snr_db,
+               "accuracy": draws.mean(), "draws": draws.tolist()}
 
 
 def train(climb: Any, features: Any, targets: Any, spec: OneModel, bandwidths: Sequence[int],

@@ -417,6 +417,36 @@ def test_one_model_is_compared_with_one_for_each_point(tiny):
     assert at_fixed.own.tolist() == at_fixed.fixed.tolist()
 
 
+def test_one_model_that_is_broken_off_goes_on_with_the_model_it_was_at(tiny, monkeypatch):
+    file = tiny / "params" / "tiny.yaml"
+    file.write_text(file.read_text().replace("\n  views", ONE_MODEL.replace("NET", "null")))
+    settings, original, trained = study.load("tiny"), one_model.train, []
+    assert command.main(["tiny", "one_model"]) == 0
+    whole = records.read(settings, "one_model")["points"]
+    (records.folder(settings) / "one_model.json").unlink()
+
+    def train(climb, features, targets, spec, bandwidths, snr_range):
+        trained.append((*bandwidths, *snr_range))
+        if len(trained) == 3:
+            raise KeyboardInterrupt
+        return original(climb, features, targets, spec, bandwidths, snr_range)
+
+    monkeypatch.setattr(one_model, "train", train)
+    with pytest.raises(KeyboardInterrupt):
+        command.main(["tiny", "one_model"])
+    assert records.read(settings, "one_model") is None
+    assert command.main(["tiny", "one_model"]) == 0 and records.read(settings, "one_model")["points"] == whole
+    assert trained == [(2, 4, 0, 10), (2, 0, 0), *[(2, 10, 10)] * 2, (4, 0, 0), (4, 10, 10)]
+    assert not list(records.folder(settings).glob("*.checkpoint"))
+
+    (records.folder(settings) / "one_model.json").unlink()  # what another recipe began is not taken
+    trained.clear()
+    with pytest.raises(KeyboardInterrupt):
+        command.main(["tiny", "one_model"])
+    file.write_text(file.read_text().replace("lr: 0.001", "lr: 0.002"))
+    assert command.main(["tiny", "one_model"]) == 0 and len(trained) == 3 + 5
+
+
 @pytest.mark.parametrize("old, new, message", [
     ("NET", "other", "no net 'other'"), ("fixed_db: 10.0", "fixed_db: 5.0", "must be one of snrs_db"),
     ("[0.0, 10.0],\n", "[10.0, 0.0],\n", "the least SNR"), ("[2, 4]", "[4, 4]", "twice"),
