@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import pandas as pd
+import pytest
 
 from lib import results, study
 from lib.pages import schedule
@@ -75,3 +76,17 @@ def test_the_table_of_pruned_networks_says_what_is_stored():
     assert {row[0]: [row[3], row[4]] for row in told("0.")} == {
         f"{run.ratio:.2f}": [f"{run.device_macs / 1e6:.1f}", f"{100 * run.accuracy_clean:.1f}"]
         for run in runs.itertuples()}
+
+
+@pytest.mark.parametrize("name, claim", [("pool5-r0.50-b8-snr14.5-s0", "C4"),
+                                         ("pool1-r0.70-b2048-snr14.5-s0-one_cut", "C3")])
+def test_the_text_says_what_the_claims_points_have(name, claim):
+    table = results.load("paper")
+    baseline = table[table.step == "pretrain"].iloc[0]
+    row = table[(table.run == f"end_to_end/{name}") & (table.snr_db == 14.5)].mean(numeric_only=True)
+    below = 100 * (baseline.accuracy_clean - row.accuracy)
+    said = " ".join(PAGE.partition(f"**{claim}'s point**")[2].partition("\n\n")[0].split())
+    for text in (f"{100 * row.accuracy:.1f} %", f"{100 * row.accuracy_clean:.1f} %", f"{below:.1f} points below",
+                 f"{row.device_macs / 1e6:.1f}·10⁶ operations"):
+        assert text in said, text
+    assert any(line.startswith(f"| {claim} |") and f"{below:.1f}" in line for line in PAGE.splitlines())
