@@ -5,12 +5,13 @@ written into docs/, and the blocks of readme.md.j2 between the markers of README
 """
 
 import re
+import traceback
 from functools import lru_cache
 from pathlib import Path
 
 import jinja2
 
-from lib import results, study
+from lib import InputError, results, study
 from lib.claims import choices
 from lib.ladder import one_model
 from lib.opponent import label
@@ -41,12 +42,24 @@ def pages() -> dict[Path, str]:
         template = environment().get_template(file.name)
         if file.name == README:
             # Block by block, because the template has no text of its own between them.
-            blocks = {name: "".join(block(template.new_context())) for name, block in template.blocks.items()}
+            blocks = {name: _told(template, block) for name, block in template.blocks.items()}
             written[readme] = MARKED.sub(lambda found: found[1] + blocks[found[2]] + found[3],  # noqa: B023
                                          readme.read_text())
         else:
-            written[study.ROOT / "docs" / file.stem] = template.render()
+            written[study.ROOT / "docs" / file.stem] = _told(template, template.root_render_func)
     return written
+
+
+def _told(template, block):
+    """The text of a block; InputError with the line where a result is missing, or other than the words beside it."""
+    try:
+        return "".join(block(template.new_context()))
+    except (ArithmeticError, KeyError, TypeError, ValueError, jinja2.UndefinedError) as error:
+        [*_, line] = [frame.lineno for frame in traceback.extract_tb(error.__traceback__)
+                      if frame.filename == template.filename]
+        line = template.get_corresponding_lineno(line)
+        raise InputError(f"docs/templates/{template.name}, line {line}, does not fit the results: {error} "
+                         "(python -m lib verify says which are stale)") from error
 
 
 @lru_cache(maxsize=1)

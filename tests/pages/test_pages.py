@@ -7,7 +7,7 @@ from statistics import mean
 import pandas as pd
 import pytest
 
-from lib import study
+from lib import InputError, study
 from lib.claims import choices
 from lib.pages import numbers, writing
 
@@ -143,6 +143,16 @@ def test_a_sentence_that_no_longer_fits_is_an_error():
     assert numbers.sure(True) == ""
     with pytest.raises(ValueError, match="no longer fits"):
         numbers.sure(False)
+
+
+def test_a_page_that_no_longer_fits_is_named_with_its_line_and_none_is_written(monkeypatch):
+    line = next(number for number, text in enumerate((writing.TEMPLATES / "best.md.j2").read_text().splitlines(), 1)
+                if "> longer.accuracy and" in text)
+    monkeypatch.setitem(writing.environment().globals["best"].of["fresh_half_longer_logits"], "accuracy", None)
+    readme = (study.ROOT / "README.md").read_text()
+    with pytest.raises(InputError, match=f"best.md.j2, line {line}, does not fit the results: .* verify says which"):
+        writing.refresh()
+    assert (study.ROOT / "README.md").read_text() == readme
 
 
 def test_the_numbers_in_the_texts_of_the_choices_are_those_of_the_results(gpu):
