@@ -87,7 +87,7 @@ class Climb:
         net, pool = self.at
         # By the weights, too: a net may have been trained again.
         of = records.fingerprint([net and nets.key(self.settings, net), records.weights(self.settings, net)])
-        file = records.folder(self.settings) / "features" / f"{net}-{of}-pool{pool}-{name}.safetensors"
+        file = records.folder(self.settings) / "features" / f"{net or 'pretrained'}-{of}-pool{pool}-{name}.safetensors"
         if not file.exists():
             began = time.monotonic()
             file.parent.mkdir(parents=True, exist_ok=True)
