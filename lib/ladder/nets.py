@@ -37,10 +37,11 @@ def load(settings: Study, stage: Stage, name: str | None, pretrained: nn.Module)
         torch.manual_seed(stage.seed)
         return stage.engine.place(networks.build(settings.network.name, settings.classes, settings.network.width))
     folder = _folder(settings, name)
-    if records.read(settings, records.NET + name) is None:
-        train(settings, stage, name, pretrained)
     stored = records.read(settings, records.NET + name)
-    if not here(settings, name):
+    if stored is None:
+        train(settings, stage, name, pretrained)
+        stored = records.read(settings, records.NET + name)
+    elif not here(settings, name):
         # Trained again it may differ in its last bits, and what rests on it would be stale.
         raise InputError(f"The weights of {name} are not here, and its results are: python -m lib.ladder "
                          f"{settings.source} {name} trains it again, in about {stored['metrics']['seconds'] / 60:.0f} "

@@ -5,7 +5,6 @@ broken off goes on with the model that it was at (one_model.checkpoint).
 """
 
 import copy
-import json
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -13,26 +12,25 @@ from typing import Any
 import pandas as pd
 import torch
 
-from lib import training as loop
-from lib.batch import places
+from lib import checkpoint, training as loop
 from lib.ladder import records
 from lib.recipe import training
 from lib.recipe.any_point import AnyPointLink
 from lib.recipe.parameters import OneModel
 from lib.study import Study
+from lib.training import CPU
 
 ONE, OWN = "one", "own"
 
 
 def measure(climb: Any) -> None:
     """Train the one model and those for each point by the same recipe, try them, and store the rows."""
-    spec, checkpoint = climb.ladder.one_model, records.folder(climb.settings) / "one_model.checkpoint"
+    spec, kept = climb.ladder.one_model, records.folder(climb.settings) / "one_model.checkpoint"
     print(f"one_model: {spec.about}", flush=True)
     features, targets, _ = climb.training_set(spec)
-    of = [records.parameters(climb.settings, records.ONE), records.weights_under(climb.settings, records.ONE)]
-    done = {"of": of, "models": [], "seconds": 0.0}
-    if checkpoint.exists() and (before := json.loads(checkpoint.read_text()))["of"] == of:
-        done = before
+    key = records.fingerprint([records.parameters(climb.settings, records.ONE),
+                               records.weights_under(climb.settings, records.ONE)])
+    done = checkpoint.load(kept, key, CPU.device) or {"models": [], "seconds": 0.0}
     points = [(bandwidth, snr_db) for bandwidth in spec.bandwidths for snr_db in spec.snrs_db]
     for point in [None, *points][len(done["models"]):]:
         began = time.monotonic()
@@ -40,11 +38,11 @@ def measure(climb: Any) -> None:
         model = train(climb, features, targets, spec, bandwidths, snr_range)
         done["models"].append([row for bandwidth in bandwidths for row in _tried(climb, model, bandwidth, point)])
         done["seconds"] += time.monotonic() - began
-        places.write_json(checkpoint, done)
+        checkpoint.save(kept, key, done)
     rows = [row for model in done["models"] for row in model]
     records.store(climb.settings, records.ONE, {"metrics": {"seconds": done["seconds"]}, "points": rows,
                                                 **records.made_here()})
-    checkpoint.unlink()
+    kept.unlink()
 
 
 def _tried(climb, model, bandwidth, point):
@@ -57,8 +55,9 @@ def _tried(climb, model, bandwidth, point):
     for snr_db, draws in tried.groupby("snr_db").accuracy:
         kind = OWN if point else ONE
         print(f"{kind}, {bandwidth} symbols, {snr_db:g} dB: {100 * draws.mean():.2f} %", flush=True)
-        yield {"model": kind, "bandwidth": bandwidth, "train_snr_db": trained_db, "snr_db": snr_db,
-               "accuracy": draws.mean(), "draws": draws.tolist()}
+        # No numpy scalars, which a checkpoint does not take.
+        yield {"model": kind, "bandwidth": bandwidth, "train_snr_db": trained_db, "snr_db": float(snr_db),
+               "accuracy": float(draws.mean()), "draws": draws.tolist()}
 
 
 def train(climb: Any, features: Any, targets: Any, spec: OneModel, bandwidths: Sequence[int],
