@@ -234,7 +234,8 @@ def said(path):
     ("10_figure3", ["not measured"]),
     ("11_figure4", ["figure4a: not measured", "tiny has no Figure 4b"]),
     ("12_figure5", ["figure5: not measured"]),
-    ("20_claims", ["not measured at this profile", "C9", "figure5 has not been drawn", "SNR of training"])])
+    ("20_claims", ["not measured at this profile", "C9", "figure5 has not been drawn", "tiny has no Figure 4b",
+                   "SNR of training"])])
 def test_the_report_says_where_nothing_is_measured(root, notebook, says):
     text = said(root / "outputs" / "tiny" / "report" / f"{notebook}.ipynb")
     assert all(part in text for part in says), text

@@ -37,6 +37,8 @@ def stored(settings: Study, stem: str) -> None:
     # Notebooks run on any study, also before it has figures.
     if path.exists():
         display(Image(path.read_bytes(), width=760))
+    elif stem.startswith("figure4") and stem[-1] not in settings.figure4.panels:
+        print(f"The study {settings.name} has no Figure {stem[-2:]}")
     else:
         print(f"{stem} has not been drawn; ./run_all.sh report {settings.source} draws it from what is measured")
 

@@ -14,13 +14,11 @@ from lib.study import Study
 
 def figure4(table: pd.DataFrame, settings: Study, panel: str) -> None:
     """Figure 4a or 4b: accuracy over SNR by pruning ratio."""
-    name = f"figure4{panel}"
     if panel not in settings.figure4.panels:
-        style.nothing_to_draw(settings, name, f"The study {settings.name} has no Figure 4{panel}")
+        style.nothing_to_draw(settings, f"figure4{panel}", f"The study {settings.name} has no Figure 4{panel}")
         return
-    point = settings.figure4.panels[panel]
-    title = f"Figure 4{panel}: B = {point.bandwidth}, after {settings.network.place} {point.pool}"
-    _over_snr(table, settings, name, title)
+    point, place = settings.figure4.panels[panel], settings.network.place
+    _over_snr(table, settings, f"figure4{panel}", f"Figure 4{panel}: B = {point.bandwidth}, after {place} {point.pool}")
 
 
 def figure5(table: pd.DataFrame, settings: Study) -> None:
