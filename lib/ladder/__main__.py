@@ -1,7 +1,7 @@
 """Climb the ladder of a study: compute the rungs that are not stored yet (docs/best.md tells what came of it).
 
     python -m lib.ladder best [RUNG or NET …]
-    python -m lib.ladder best one_model
+    python -m lib.ladder best one_model               or one of its variants
     python -m lib.ladder channels [RUNG or ENTRY …]     a rung over several channels, too (docs/channels.md)
 
 A rung is stored as outputs/STUDY/ladder/RUNG.json, and trained with another seed as seed1-RUNG.json; one whose
@@ -208,8 +208,8 @@ def climb(settings: study.Study, names: Sequence[str] = ()) -> None:
     for name in todo:
         if name == records.SEPARATION:
             over.separation(shared)
-        elif name == records.ONE:
-            one_model.measure(shared.on(ladder.one_model.net))
+        elif name in ladder.ones:
+            one_model.measure(shared.on(ladder.one_model.net), name)
         elif name in ladder.over:
             rung = ladder.rungs[ladder.over[name].rung]
             over.measure(shared.on(rung.net, rung.pool), name)

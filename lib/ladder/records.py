@@ -61,13 +61,14 @@ def parameters(settings: Study, name: str, defaults: bool = True) -> dict[str, A
         return {**parameters(settings, entry.rung, defaults), **values, "also_over": tried,
                 "snrs_db": entry.snrs_db or ladder(settings).snrs_db, "evaluated": settings.evaluation.snr_db,
                 "draws": settings.evaluation.draws}
-    rung = ladder(settings).one_model if name == ONE else ladder(settings).rungs[name]
-    values = rung.model_dump(mode="json", exclude={"about", "expect"}, exclude_defaults=not defaults)
+    ones = ladder(settings).ones
+    rung = ones[name] if name in ones else ladder(settings).rungs[name]
+    values = rung.model_dump(mode="json", exclude={"about", "expect", "variants"}, exclude_defaults=not defaults)
     views = {view: ladder(settings).views[view].model_dump(mode="json", exclude_defaults=not defaults)
              for view in rung.views}
     of_net = {role: _net(settings, net, defaults) for role in ("net", "control")
               if (net := getattr(rung, role, None)) is not None}
-    if name == ONE:
+    if name in ones:
         return {**whole, **values, "views": views, **of_net, "draws": settings.evaluation.draws}
     bandwidth, snr_db = point(settings, name)
     # Records before 29 November 2026 do not say how they were evaluated.
@@ -101,7 +102,7 @@ def seeds(settings: Study, name: str) -> list[str]:
 def names(settings: Study) -> list[str]:
     """All of a ladder that can be asked for, in the order in which it is computed."""
     spec = ladder(settings)
-    return [*spec.nets, *spec.rungs, *spec.over, *[SEPARATION] * bool(spec.over), *[ONE] * bool(spec.one_model)]
+    return [*spec.nets, *spec.rungs, *spec.over, *[SEPARATION] * bool(spec.over), *spec.ones]
 
 
 def point(settings: Study, name: str) -> tuple[int, float]:
@@ -157,7 +158,7 @@ def weights_under(settings: Study, name: str) -> dict[str, str]:
     elif rung in spec.over:
         under = {"": spec.rungs[spec.over[rung].rung].net}
     else:
-        under = {"": spec.one_model.net if name == ONE else None}
+        under = {"": spec.ones[name].net if name in spec.ones else None}
     return {role + file: checksum for role, net in under.items() for file, checksum in weights(settings, net).items()}
 
 

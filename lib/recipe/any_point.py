@@ -11,7 +11,7 @@ from torch import nn
 
 from lib.channel import AWGN
 
-HIDDEN = 256
+HIDDEN = 256  # units of each end's first layer
 
 
 class Conditioned(nn.Module):
@@ -20,11 +20,11 @@ class Conditioned(nn.Module):
     A point is [N, 2]: the SNR in tens of dB, and the logarithm to base 2 of the share of the symbols that is sent.
     """
 
-    def __init__(self, inputs: int, outputs: int):
+    def __init__(self, inputs: int, outputs: int, hidden: int = HIDDEN):
         super().__init__()
-        self.first, self.second = nn.Linear(inputs, HIDDEN), nn.Linear(HIDDEN, outputs)
-        self.activation = nn.PReLU(HIDDEN)
-        self.film = nn.Sequential(nn.Linear(2, 32), nn.ReLU(), nn.Linear(32, 2 * HIDDEN))
+        self.first, self.second = nn.Linear(inputs, hidden), nn.Linear(hidden, outputs)
+        self.activation = nn.PReLU(hidden)
+        self.film = nn.Sequential(nn.Linear(2, 32), nn.ReLU(), nn.Linear(32, 2 * hidden))
         # Neither scaled nor shifted at the start.
         nn.init.zeros_(self.film[-1].weight)
         nn.init.zeros_(self.film[-1].bias)
@@ -57,13 +57,13 @@ class AnyPointLink(nn.Module):
     all have those of `channel.snr_db` and `bandwidth`.
     """
 
-    def __init__(self, channels: int, bandwidths: Sequence[int], snr_range: Sequence[float]):
+    def __init__(self, channels: int, bandwidths: Sequence[int], snr_range: Sequence[float], hidden: int = HIDDEN):
         super().__init__()
         self.bandwidths, self.snr_range = sorted(bandwidths), tuple(snr_range)
         self.bandwidth = self.bandwidths[-1]
         self.channel = AWGN(self.snr_range[-1])
-        self.encoder = Conditioned(channels, self.bandwidth)
-        self.decoder = Conditioned(self.bandwidth, channels)
+        self.encoder = Conditioned(channels, self.bandwidth, hidden)
+        self.decoder = Conditioned(self.bandwidth, channels, hidden)
         self.activation = nn.ReLU()  # features are what a ReLU gives
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:

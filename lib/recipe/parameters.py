@@ -6,10 +6,10 @@ from pydantic import Field, model_validator
 
 from lib import InputError, geometry
 from lib.channels.parameters import SNR, Channel
+from lib.recipe.any_point_parameters import Bandwidth, OneModel
 from lib.recipe.net_parameters import SCRATCH, Name, Net, Taught, Temperature
 from lib.schedule import MOST, Schedule, Strict
 
-Bandwidth = Annotated[int, Field(ge=2, le=2**16)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 EARLIEST_ON_FEATURES = 4  # the pooling from which on the edge half is small enough to be trained on stored features
 TAKEN = {"clean", "one_model", "separation", SCRATCH}  # by what stands beside rungs
@@ -101,32 +101,6 @@ class Over(Strict):
     seeds: list[Seed] = []
 
 
-class OneModel(Strict):
-    """One model for a range of SNRs and several bandwidths, and beside it a model of its own for each point."""
-
-    about: str
-    expect: str
-    net: Name | None = None
-    views: list[Name]
-    bandwidths: list[Bandwidth] = Field(min_length=1)  # a prefix of the symbols is sent
-    snr_range: list[SNR] = Field(min_length=2, max_length=2)  # least and most dB that it is trained at
-    snrs_db: list[SNR] = Field(min_length=1)  # where it is tried, and where the others are trained
-    fixed_db: SNR  # the SNR of those that are tried at all
-    schedule: Schedule  # of every model alike
-    distil: float = Field(0.75, ge=0, le=1)
-    temperature: Temperature = 2.0
-
-    @model_validator(mode="after")
-    def its_points_can_be_had(self) -> Self:
-        if self.snr_range[0] >= self.snr_range[1]:
-            raise InputError("one_model: snr_range is the least SNR, then the most.")
-        if self.fixed_db not in self.snrs_db:
-            raise InputError(f"one_model: fixed_db must be one of snrs_db, not {self.fixed_db:g}.")
-        if len(set(self.bandwidths)) < len(self.bandwidths) or len(set(self.snrs_db)) < len(self.snrs_db):
-            raise InputError("one_model: a bandwidth or an SNR is there twice.")
-        return self
-
-
 class Repeats(Strict):
     """Rungs whose codec is trained with other seeds too, on the same features: how far chance moves an accuracy."""
 
@@ -160,6 +134,14 @@ class Ladder(Strict):
     over: dict[Name, Over] = {}
     expect: dict[Name, str] = {}  # of what stands beside them
     aims: list[Aim] = []
+
+    @property
+    def ones(self) -> dict[str, OneModel]:
+        """The one model and its variants by the names of their records; none where the ladder has no such model."""
+        one = self.one_model
+        return {} if one is None else {"one_model": one, **{
+            name: one.model_copy(update={key: value for key, value in variant if value is not None})
+            for name, variant in one.variants.items()}}
 
     def unpruned(self, net: str | None) -> str | None:
         """What a net was before the first filter of it was removed, which may be the net itself; None: pretrained."""
@@ -202,7 +184,8 @@ class Ladder(Strict):
 
     @model_validator(mode="after")
     def nets_begin_as_nets_before_them(self) -> Self:
-        if taken := TAKEN & {*self.rungs, *self.nets, *self.over}:
+        others, variants = {*self.rungs, *self.nets, *self.over}, {*self.ones} - {"one_model"}
+        if taken := TAKEN & (others | variants) or others & variants:
             raise InputError(f"The name {min(taken)!r} is taken by what stands beside the rungs.")
         before = set()
         for name, net in self.nets.items():
