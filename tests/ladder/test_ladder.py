@@ -447,6 +447,38 @@ def test_one_model_that_is_broken_off_goes_on_with_the_model_it_was_at(tiny, mon
     assert command.main(["tiny", "one_model"]) == 0 and len(trained) == 3 + 5
 
 
+def test_a_variant_is_the_one_model_alone_and_another_column(tiny):
+    file = tiny / "params" / "tiny.yaml"
+    text = file.read_text().replace("\n  views", ONE_MODEL.replace("NET", "null"))
+    variants = """images_per_epoch: 200},
+              variants: {same: {about: same, expect: none, hidden: 256}, wide: {about: wide, expect: more, hidden: 300},
+                         longer: {about: longer, expect: more, schedule: {epochs: 2, lr: 0.001}}}}
+  views"""
+    file.write_text(text)
+    settings = study.load("tiny")
+    assert command.main(["tiny", "one_model"]) == 0
+    before = records.read(settings, "one_model")
+    file.write_text(text.replace("images_per_epoch: 200}}\n  views", variants))
+    settings = study.load("tiny")
+    assert records.read(settings, "one_model") == before  # variants are no part of what it rests on
+    assert command.main(["tiny", "same", "wide", "longer"]) == 0
+    assert [row["model"] for row in records.read(settings, "wide")["points"]] == ["one"] * 4
+    table = one_model.compared(settings)
+    assert [*table][2:] == ["one", "own", "fixed", "same", "wide", "longer"] and not table.isna().any().any()
+    assert table.same.tolist() == table.one.tolist()
+    assert table.wide.tolist() != table.one.tolist() != table.longer.tolist()
+    assert records.misfits(settings) == ([], [])
+
+
+@pytest.mark.parametrize("name, message", [("words", "'words' is taken"), ("clean", "'clean' is taken")])
+def test_a_variant_has_a_name_of_its_own(root, name, message):
+    text = ONE_MODEL.replace("NET", "null").replace("images_per_epoch: 200}}", "images_per_epoch: 200}, variants: {"
+                                                    + name + ": {about: '', expect: '', hidden: 8}}}")
+    (root / "params" / "tiny.yaml").write_text(TINY + LADDER.replace("\n  views", text))
+    with pytest.raises(InputError, match=message):
+        study.load("tiny")
+
+
 @pytest.mark.parametrize("old, new, message", [
     ("NET", "other", "no net 'other'"), ("fixed_db: 10.0", "fixed_db: 5.0", "must be one of snrs_db"),
     ("[0.0, 10.0],\n", "[10.0, 0.0],\n", "the least SNR"), ("[2, 4]", "[4, 4]", "twice"),
