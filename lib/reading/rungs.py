@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from lib.ladder import records
+from lib.recipe.any_point_parameters import OneModel
 from lib.study import Study
 
 
@@ -23,7 +24,7 @@ class Summary:
     rungs: list[dict[str, Any]]
     views: list[dict[str, Any]]
     nets: list[dict[str, Any]]
-    expected_of_one_model: str | None
+    variants: dict[str, OneModel]  # the one model and its variants
 
     @property
     def of(self) -> dict[str, dict[str, Any]]:
@@ -75,7 +76,7 @@ def summary(settings: Study) -> Summary:
     alone = {None: clean, **{name: net["accuracy"] for name, net in nets.items()}}
     for row in [*rows, *nets.values()]:
         row["reference"] = alone[spec.unpruned(row["net"])]
-    return Summary(clean, rows, views, list(nets.values()), spec.one_model.expect if spec.one_model else None)
+    return Summary(clean, rows, views, list(nets.values()), spec.ones)
 
 
 def aims(settings: Study) -> pd.DataFrame:
