@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 
+import hypothesis
 import pytest
 import torch
 from torch import nn
@@ -13,8 +14,12 @@ from lib import data, study, vgg
 from lib.batch import places
 
 torch.set_num_threads(1)
+# A busy machine is no failure.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items):
     """What waits for the computed tiny study is slow too, so that the fast loop never computes it.
 

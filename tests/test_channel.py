@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 
 from lib.channel import AWGN, capacity, normalize_power
 
-few = settings(max_examples=30, deadline=None)
+few = settings(max_examples=30)
 shapes = st.lists(st.integers(1, 5), min_size=2, max_size=4)
 
 

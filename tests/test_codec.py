@@ -14,7 +14,7 @@ from lib.channel import normalize_power
 
 PEDESTAL = 2.0**-36
 SYMBOLS = {1: 64, 2: 16, 3: 4, 4: 1, 5: 1}  # for each latent channel, as the design says
-few = settings(max_examples=25, deadline=None)
+few = settings(max_examples=25)
 
 
 def random_gdn(channels, inverse=False, seed=0):

@@ -13,7 +13,7 @@ from torch import nn
 from lib import InputError, geometry, pruning, vgg
 
 NAMES = [f"features.{i}" for i in (0, 3, 7, 10, 14, 17, 20, 24, 27, 30, 34, 37, 40)]
-few = settings(max_examples=8, deadline=None)
+few = settings(max_examples=8)
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +194,7 @@ def scored_layers(draw):
 
 
 @given(scored_layers(), st.integers(0, 3), st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_selection_removes_exactly_the_lowest_above_the_floor(scores, floor, data):
     possible = sum(max(0, len(values) - floor) for values in scores.values())
     count = data.draw(st.integers(0, possible))
@@ -228,7 +228,7 @@ def test_selection_ranks_over_all_layers_at_once():
 
 
 @given(st.floats(0, 0.99), st.integers(16, 5000), st.integers(0, 300))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_pruning_steps_land_exactly_on_the_ratio(ratio, total, done):
     steps = geometry.pruning_steps(total, ratio, done, 512)
     assert all(0 < step <= 512 for step in steps) and sum(steps) == max(0, round(ratio * total) - done)
@@ -278,7 +278,7 @@ def removals(draw):
 
 
 @given(removals(), st.integers(0, 100))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_pruned_net_equals_masked_net(make_network, removed, seed):
     network = make_network(seed)
     images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(seed))

@@ -13,7 +13,7 @@ from lib.channels.losses import cut_level
 from lib.channels.parameters import Channel
 
 MANY = 200_000
-few = settings(max_examples=30, deadline=None)
+few = settings(max_examples=30)
 
 
 @pytest.fixture(autouse=True)
