@@ -117,18 +117,18 @@ def _panel(axis, rows, net, bandwidth):
 
 def draw_one_model(compared: pd.DataFrame) -> Figure:
     """A panel a bandwidth, accuracy over SNR: one model for all points, one for each, and one for a single SNR."""
-    panels = list(compared.groupby("bandwidth"))
+    panels = list(compared.sort_values("snr_db").groupby("bandwidth"))
     figure, axes = plt.subplots(1, max(len(panels), 1), figsize=(2.2 + 1.9 * len(panels), 2.8), sharey=True,
                                 squeeze=False, layout="constrained")
     for axis, (bandwidth, rows) in zip(axes[0], panels, strict=False):
-        rows = rows.sort_values("snr_db")
         for column, look, name in (("own", "s", "trained for its point"), ("one", "o-", "one model for all"),
-                                   ("fixed", ":", "trained for one SNR")):
+                                   ("fixed", ":", "trained for one SNR"),
+                                   *((variant, ".-", variant) for variant in compared.columns[5:])):
             axis.plot(rows.snr_db, rows[column], look, ms=4, label=name)
         axis.set(title=f"{bandwidth} symbols", xlabel="SNR (dB)")
     axes[0, 0].set(ylabel="test accuracy (%)")
     if panels:
-        axes[0, 0].legend(fontsize=7)
+        axes[0, -1].legend(fontsize=7, loc="lower right")
     return figure
 
 
