@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NoReturn
 
 from lib import InputError, results, study
 from lib.batch import checks, places
@@ -32,14 +33,22 @@ def main(arguments: list[str]) -> int:
             raise InputError(f"{options.what} does not take --{flag.replace('_', '-')}.")
     if len(options.names) not in command.names:
         if options.what not in COMMANDS:
-            raise InputError(f"Only one study at a time: {options.what!r} and {options.names[0]!r} were given.")
+            raise InputError(f"{options.what!r} is no command, and of studies only one is taken at a time.")
         raise InputError(f"{USAGE[options.what]}, not {' '.join([options.what, *options.names])}.")
     return command.call(options)
 
 
+class Parser(argparse.ArgumentParser):
+    """What it refuses is one sentence, as everything else."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise InputError."""
+        raise InputError(f"{message} (./run_all.sh --help lists what there is).")
+
+
 def parse(arguments: list[str]) -> argparse.Namespace:
     """The command line, its values checked."""
-    parser = argparse.ArgumentParser(prog="./run_all.sh")
+    parser = Parser(prog="./run_all.sh")
     parser.add_argument("what", nargs="?", default="quick",
                         help="a profile (quick, desk, gpu, paper) or a YAML file; or " + ", ".join(COMMANDS))
     parser.add_argument("names", nargs="*", help="what is asked about, as " + "; ".join(USAGE.values()))
@@ -58,6 +67,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     for flag in ("jobs", "sample"):
         if getattr(options, flag) is not None and getattr(options, flag) < 1:
             raise InputError(f"--{flag} must be at least 1.")
+    for flag in ("macs", "symbols", "drop"):
+        if getattr(options, flag) is not None and not getattr(options, flag) >= 0:
+            raise InputError(f"--{flag} must be at least 0.")
     checks.check_figure(options.only)
     return options
 
@@ -75,7 +87,7 @@ def compute(options: argparse.Namespace) -> int:
             print(f"  {item.name}")
         return 0
     check_ready(settings, todo)
-    code = workflow.snakemake(settings, options.jobs, options.only, options.rerun_stale)
+    code = workflow.snakemake(settings, options.jobs, options.only, options.rerun_stale, report_only=not todo)
     if code == 0:
         print(f"The report is outputs/{settings.name}/report/index.html", flush=True)
     return code
@@ -93,11 +105,11 @@ def notes(settings: study.Study, todo: list[study.Run], rerun_stale: bool) -> It
 
 
 def check_ready(settings: study.Study, todo: list[study.Run]) -> None:
-    """Fail before anything starts when a notebook or the data set is missing or damaged."""
+    """Fail before anything starts when a notebook, or the data set that runs need, is missing or damaged."""
     from lib import data
     for notebook in {item.notebook for item in todo} | set(study.REPORT):
         places.notebook_file(notebook)
-    for split in ("train", "test"):
+    for split in ("train", "test") if todo else ():
         data.load(settings.data.name, settings.data.root, split, settings.data.side)
 
 

@@ -84,7 +84,8 @@ def _nearest_miss(models, limits, snr_db):
         if nearest[name] > limit:
             digits = 4 if name == "drop" else 0
             needed = math.ceil(nearest[name] * 10**digits) / 10**digits
-            relaxed.append(f"{LIMITS[name]} from {limit:g} to {needed:.{digits}f}")
+            points = f" ({100 * needed:g} points)" if name == "drop" else ""
+            relaxed.append(f"{LIMITS[name]} from {limit:g} to {needed:.{digits}f}{points}")
     return f"No model fits at {snr_db:g} dB: {in_words(nearest)} is nearest, relax {' and '.join(relaxed)}."
 
 

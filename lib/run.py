@@ -2,7 +2,8 @@
 
     python -m lib.run STUDY RUN     e.g. quick end_to_end/pool2-r0.50-b2048-snr14.5-s0
 
-Runs upstream whose weights are not here are computed before it. Progress over the whole study is printed.
+Runs upstream whose weights are not here are computed before it. Progress over the whole study is printed. A finished
+run that fits today's code and has its weights here is left as it is.
 """
 
 import time
@@ -25,14 +26,27 @@ def main(arguments: list[str]) -> int:
     listed = {item.name: item for item in study.runs(settings)}
     if name not in listed:
         raise InputError(f"The study {settings.name} has no run {name}.")
+    if left_as_it_is(settings, name):
+        print(f"{name} is finished, and its weights are here: nothing to do. ./run_all.sh recheck {profile} {name} "
+              "computes it again in a folder of its own, and compares.")
+        return 0
     # Results whose weights are here stay as they are.
     todo, since = places.needs(settings, listed, [name]), time.time_ns()
-    for upstream in sorted(todo - {name}, key=list(listed).index):
-        print(f"{upstream} is computed first", flush=True)
-        code = compute(settings, listed[upstream], since, todo)
+    for needed in sorted(todo, key=list(listed).index):
+        replaced = ": its result is replaced" if places.finished(places.folder_of(settings, needed)) else ""
+        if needed != name or replaced:
+            print(f"{needed} is computed {'again' if needed == name else 'first'}{replaced}", flush=True)
+        code = compute(settings, listed[needed], since, todo)
         if code:
             return code
-    return compute(settings, listed[name], since, todo)
+    return 0
+
+
+def left_as_it_is(settings: study.Study, name: str) -> bool:
+    """Whether a run is finished, with weights that are here and a result that fits."""
+    from lib import results  # here: it imports pandas, and other runs need none of it
+
+    return places.finished(places.folder_of(settings, name), weights=True) and name not in results.stale(settings)[0]
 
 
 def compute(settings: study.Study, item: study.Run, since: int | None = None, todo: Collection[str] = ()) -> int:

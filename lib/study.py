@@ -71,7 +71,8 @@ def _read(file: Path, path: str | Path) -> Study:
         hint = "; YAML reads 1e-3 as text, write 1.0e-3" if error.errors()[0]["type"] == "float_type" else ""
         raise InputError(f"{file.name}: {checks.first_error(error)}{hint}.") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InputError(f"{file} is not YAML: {' '.join(str(error).split())}.") from error
+        text = str(error).replace('in "<unicode string>", ', "")
+        raise InputError(f"{file} is not YAML: {' '.join(text.split())}.") from error
 
 
 def _check_name(settings: Study, file: Path, shipped: Path) -> None:

@@ -90,7 +90,8 @@ def test_nothing_kept_is_dominated_and_all_that_is_left_out_is(costs, most):
     ({"max_symbols": 100}, "pool 2, ratio 0.2", "max_symbols from 100 to 128"),
     ({"max_symbols": 127, "max_macs": 19e6}, "pool 2, ratio 0.2",
      r"max_macs from 1.9e\+07 to 20000000 and max_symbols from 127 to 128"),
-    ({"max_macs": 1e6, "max_symbols": 64, "max_drop": 0.19}, "ratio 0.01", "max_drop from 0.19 to 0.2000"),
+    ({"max_macs": 1e6, "max_symbols": 64, "max_drop": 0.19}, "ratio 0.01",
+     r"max_drop from 0.19 to 0.2000 \(20 points\)"),
     ({"max_macs": 0, "max_symbols": 7999}, "PNG", "max_symbols from 7999 to 8000")])
 def test_where_nothing_fits_the_nearest_miss_and_what_to_relax_are_named(limits, model, relaxed):
     with pytest.raises(InputError, match=f"{model}.* is nearest, relax {relaxed}\\.") as refused:

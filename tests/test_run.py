@@ -232,7 +232,7 @@ def test_nor_do_results_that_are_made_again_for_their_weights(workspace, monkeyp
         return 0
 
     monkeypatch.setattr(processes, "run", made_again)
-    for name in (PRUNE, AUTOENCODER):
+    for name in (PRUNE, AUTOENCODER, MODEL):
         (folder(name) / "model.safetensors").unlink()
     run.main(["tiny", MODEL])
     assert how_many(capsys.readouterr().out) == [(4, False), (5, False), (6, True)]
@@ -300,12 +300,22 @@ def test_a_run_that_does_not_exist_is_one_sentence_and_exit_code_2(empty, argume
 def test_a_run_by_itself_computes_what_it_misses_upstream_first(workspace, monkeypatch, capsys, missing):
     calls = []
     monkeypatch.setattr(processes, "run", lambda settings, name, *_: calls.append(name) or 0)
-    for name in missing:
+    for name in (*missing, MODEL):
         (folder(name) / "model.safetensors").unlink()
     run.main(["tiny", MODEL])
     assert calls == [*missing, MODEL]
-    assert [line for line in capsys.readouterr().out.splitlines() if "first" in line] == [
-        f"{name} is computed first" for name in missing]
+    assert [line for line in capsys.readouterr().out.splitlines() if " is computed " in line] == [
+        *(f"{name} is computed first: its result is replaced" for name in missing),
+        f"{MODEL} is computed again: its result is replaced"]
+
+
+def test_a_finished_run_is_left_as_it_is_until_it_is_stale(workspace, monkeypatch, capsys):
+    calls = []
+    monkeypatch.setattr(processes, "run", lambda settings, name, *_: calls.append(name) or 0)
+    assert run.main(["tiny", MODEL]) == 0 and calls == []
+    assert f"nothing to do. ./run_all.sh recheck tiny {MODEL} computes it again" in capsys.readouterr().out
+    change_study(workspace, "end_to_end: {epochs: 3", "end_to_end: {epochs: 1")
+    assert run.main(["tiny", MODEL]) == 0 and calls == [MODEL]
 
 
 def test_a_run_of_a_studys_file_hands_its_notebook_a_path_that_holds_there(empty, monkeypatch):
@@ -594,7 +604,8 @@ def test_a_study_ends_with_figures_and_a_report(project):
     assert all(f'"name":"{name}"' in page for name in NAMES) and "nothing is judged" not in page
 
 
-def test_a_report_of_the_same_results_is_the_same_file(workspace):
+def test_a_report_of_the_same_results_is_the_same_file_and_needs_no_data_set(workspace):
+    (workspace / "data" / "mini").unlink()
     files = [workspace / "outputs/tiny/report" / name for name in ("20_claims.ipynb", "index.html")]
     before = [file.read_text() for file in files]
     assert command(workspace, "lib.run", "tiny", "report/20_claims").returncode == 0

@@ -18,11 +18,13 @@ SIGNED = ("mobilenet_v2",)
 
 def first_error(error: ValidationError) -> str:
     """What pydantic found first: where, what, and what was given there."""
-    # One sentence, not pydantic's page: the next error shows when this one is mended.
-    first = error.errors()[0]
+    # One sentence, not pydantic's page: the next error shows when this one is mended. A name that is misspelt before
+    # the one that is then missing.
+    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     place = ".".join(str(part) for part in first["loc"])
+    words = {"extra_forbidden": "there is no such parameter", "model_type": "names and values are expected here"}
     # Pydantic's words before those of our own checks.
-    message = first["msg"].removeprefix("Value error, ").rstrip(".")
+    message = words.get(first["type"], first["msg"].removeprefix("Value error, ").rstrip("."))
     if place:
         message = f"{place}: {message}"
     if not isinstance(first["input"], dict):  # a whole section would fill the screen

@@ -25,5 +25,6 @@ from lib import data  # noqa: E402
 
 torch.set_num_threads(1)
 data.dataset = functools.cache(data.dataset)
-data.dataset(*json.loads(os.environ["STUDY_DATA"]))
+if named := json.loads(os.environ["STUDY_DATA"]):
+    data.dataset(*named)
 gc.freeze()  # a collection in a child would touch, and so copy, all memory that it shares

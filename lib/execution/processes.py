@@ -48,9 +48,10 @@ def version() -> str:
 VERSION = version()
 
 
-def serve(settings: study.Study) -> None:
+def serve(settings: study.Study, with_data: bool = True) -> None:
     """Start the server, if there is none: it imports everything by itself, while this process goes on.
 
+    Notebooks of the report need no data set (not `with_data`).
     Raises InputError where papermill or IPython are missing.
     """
     # Looked for, not imported: that takes seconds, and the server does it.
@@ -67,7 +68,7 @@ def serve(settings: study.Study) -> None:
         os.environ["MPLCONFIGDIR"] = str(private / "matplotlib")
     if len(os.fsencode(tempfile.gettempdir())) > 60:  # the path of a socket may have 107 bytes
         tempfile.tempdir = "/tmp"
-    os.environ["STUDY_DATA"] = json.dumps([settings.data.name, settings.data.root, settings.data.side])
+    os.environ["STUDY_DATA"] = json.dumps([settings.data.name, settings.data.root, settings.data.side] * with_data)
     # The server imports lib too, wherever this command was called.
     folders = [str(study.ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(folders))
@@ -98,7 +99,7 @@ def start(settings: study.Study, name: str, function: Callable, *arguments: Any,
 def _forked(settings, **options):
     """A process, started; once more where the server is killed just then, as by a machine whose memory runs out."""
     for _ in range(2):
-        serve(settings)
+        serve(settings, not options["name"].startswith("report/"))
         process = CONTEXT.Process(**options)
         with contextlib.suppress(EOFError, ConnectionError):
             process.start()

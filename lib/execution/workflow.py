@@ -27,7 +27,7 @@ def snakemake(settings: study.Study, jobs: int | None, only: str | None = None, 
     check_writable(settings)
     from snakemake import cli
 
-    processes.serve(settings)  # its imports take as long as Snakemake's
+    processes.serve(settings, not report_only)  # its imports take as long as Snakemake's
     os.environ.pop("SNAKEMAKE_PROFILE", None)  # the user's settings for other workflows
     os.environ["XDG_CACHE_HOME"] = str(study.ROOT / PRIVATE / "cache")  # the usual one is in a home that may be closed
     errors, code, since = Errors(), 0, time.time_ns()

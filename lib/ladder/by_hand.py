@@ -26,8 +26,9 @@ def at(settings: Study, bandwidth: int, snr_db: float) -> Study:
 
 def provide(settings: Study, names: Sequence[str] = ()) -> None:
     """Compute these (all rungs) where they are not stored, as the command does; of a large study, say which."""
-    missing = records.missing(settings, names or records.ladder(settings).rungs)
+    names = names or list(records.ladder(settings).rungs)
+    missing = records.missing(settings, names)
     if missing and settings.data.counts[1] > SMALL:
         print(f"Not computed yet: {', '.join(missing)} (python -m lib.ladder {settings.source} NAME).")
     elif missing:
-        climb(settings, missing)
+        climb(settings, names)

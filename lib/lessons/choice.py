@@ -97,7 +97,7 @@ def readable(models: pd.DataFrame) -> pd.DataFrame:
         "trained at (dB)": models.train_snr_db, "variant": models.variant, "symbols": models.symbols,
         "device operations (10⁶)": models.device_macs / 1e6, "accuracy (%)": 100 * models.accuracy,
         "below baseline (points)": 100 * models["drop"], "seeds": models.seeds})
-    digits = {"device operations (10⁶)": ".2f", "accuracy (%)": ".1f", "below baseline (points)": ".1f",
+    digits = {"device operations (10⁶)": ".2f", "accuracy (%)": ".1f", "below baseline (points)": "z.1f",
               "symbols": ",.0f"}
     for column in shown.columns.drop(["scheme", "setting", "variant", "seeds"]):
         form = f"{{:{digits.get(column, 'g')}}}"

@@ -110,6 +110,9 @@ def test_a_rung_with_other_seeds_is_told_by_mean_and_deviation(tiny, monkeypatch
     assert told["deviation"] == pytest.approx(torch.tensor(found).std().item())
     assert told["over_snr"][0.0] == pytest.approx(told["accuracy"])
     assert records.missing(settings, ["step3", "words"]) == ["step3"]
+    (records.folder(settings) / "seed3-words.json").unlink()
+    by_hand.provide(settings, ["words"])
+    assert records.read(settings, "seed3-words")["history"]["loss"] == third["history"]["loss"]
 
     monkeypatch.setattr(command, "Climb", None)  # nothing is left to compute, and at another point nothing is asked
     assert command.main(["tiny", "words"]) == 0
@@ -648,7 +651,7 @@ def test_by_hand_only_the_rungs_of_a_small_study_are_computed(tiny, monkeypatch,
     monkeypatch.setattr(by_hand, "climb", lambda settings, names: asked.append((settings.name, names)))
     records.store(study.load("tiny"), "step3", {})
     by_hand.provide(study.load("tiny"))
-    assert asked == [("tiny", ["words"])]
+    assert asked == [("tiny", ["step3", "words"])]
     by_hand.provide(study.load("channels"))
     said = capsys.readouterr().out
     assert len(asked) == 1 and said.startswith("Not computed yet: recipe, ")
