@@ -158,7 +158,7 @@ def test_a_server_that_is_killed_while_a_run_starts_is_replaced_once(monkeypatch
             if len(attempts) <= deaths:
                 raise EOFError("unexpected EOF")  # what multiprocessing makes of it
 
-    monkeypatch.setattr(processes, "serve", lambda settings: None)
+    monkeypatch.setattr(processes, "serve", lambda settings, with_data: None)
     monkeypatch.setattr(processes.CONTEXT, "Process", Process)
     monkeypatch.setattr(processes, "RUNNING", set())
     if deaths == 1:
