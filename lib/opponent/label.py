@@ -19,10 +19,10 @@ COLOR = "#4d4d4d"  # no scheme of the paper has a grey
 SHORT = 16  # symbols of a code that a bad channel does harm
 FIGURES = ("figure4a", "figure4b", "figure5")
 EXPLAINED = """\
-The device could also classify by itself and send the class, as one of a few fixed points on a sphere. Nothing in that
-is trained for the channel, and the device computes the whole network. It decides no claim. In the first table, ours
-is the most accurate model of Figure 3 that has no more symbols. In the second, a positive number is where joint coding
-is right more often than a label code with at most as many symbols; it computes less in all of them.
+The device could also classify by itself and send the class: a fixed point on a sphere for each. Nothing in that is
+trained for the channel, and the device computes the whole network. It decides no claim. In the first table, ours is
+the most accurate model of Figure 3 that has no more symbols. In the second, a positive number is where joint coding is
+right more often than a label code with at most as many symbols; it computes less in all of them.
 """
 
 
