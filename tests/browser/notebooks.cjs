@@ -197,11 +197,13 @@ async function answers() {
 
 (async () => {
   mkdirSync(folder, {recursive: true});
+  const profile = mkdtempSync(tmpdir() + "/browser-"), settings = `${profile}/lab/@jupyterlab/apputils-extension`;
+  mkdirSync(settings, {recursive: true});  // else a question about news covers a corner of every picture
+  writeFileSync(`${settings}/notification.jupyterlab-settings`, JSON.stringify({fetchNews: "false"}));
   const server = spawn(`${project}/.venv/bin/jupyter`, ["lab", "--no-browser", "--allow-root", `--port=${port}`,
-    `--IdentityProvider.token=${token}`, "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=None",
-    `--ServerApp.root_dir=${project}`],
+    `--IdentityProvider.token=${token}`, "--LabApp.expose_app_in_browser=True",
+    `--LabApp.user_settings_dir=${profile}/lab`, `--ServerApp.root_dir=${project}`],
     {cwd: project, stdio: "ignore"});
-  const profile = mkdtempSync(tmpdir() + "/browser-");
   try {
     await answers();
     const context = await chromium.launchPersistentContext(profile, {
