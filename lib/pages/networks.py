@@ -5,7 +5,7 @@
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import LogLocator
 
 from lib import results, study
 from lib.networks.descriptions import DESCRIPTIONS
@@ -127,10 +127,10 @@ def draw(table: pd.DataFrame, full: pd.DataFrame) -> plt.Figure:
     right.set(xscale="log", xlabel=what, title=f"CIFAR-100, full width: split after stage {SPLIT}, ratio {RATIO}, "
                                                f"B = {BANDWIDTH}; ★ label code")
     right.margins(0.12, 0.2)  # room for the legend below what the label code has
-    right.xaxis.set_minor_formatter(NullFormatter())
     for axis in (left, right):
         axis.title.set_size(8)
         axis.legend(loc="lower right")
+        axis.xaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter="{x:g}", minor_formatter="")
     return figure
 
 

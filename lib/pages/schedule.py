@@ -36,21 +36,21 @@ def curves() -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """Accuracy and training loss over epochs, a colour and marker a point; `paper` solid, `gpu`'s ablations dashed."""
+    """Accuracy and loss over epochs, a colour a point and a marker a curve; `paper` solid, `gpu`'s ablations dashed."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8), layout="constrained")
     points = list(dict.fromkeys(zip(table.pool, table.ratio, table.bandwidth, table.snr_db, strict=True)))
-    for (profile, *point), rows in table.groupby(["study", "pool", "ratio", "bandwidth", "snr_db"], sort=False):
-        pool, ratio, bandwidth, snr_db = point
-        number = points.index(tuple(point))
-        look = {"color": style.COLORS[number % len(style.COLORS)], "ls": "-" if profile == "paper" else "--", "lw": 1.2,
+    groups = table.groupby(["study", "pool", "ratio", "bandwidth", "snr_db"], sort=False)
+    for number, ((profile, *point), rows) in enumerate(groups):
+        color = style.COLORS[points.index(tuple(point)) % len(style.COLORS)]
+        look = {"color": color, "ls": "-" if profile == "paper" else "--", "lw": 1.2,
                 "marker": style.MARKERS[number % len(style.MARKERS)], "markevery": 7, "ms": 4}
-        label = f"{profile}: pooling {pool:g}, ratio {ratio:g}, B = {bandwidth:g}, {snr_db:g} dB"
+        label = "{}: pooling {:g}, ratio {:g}, B = {:g}, {:g} dB".format(profile, *point)
         left.plot(rows.epoch, rows.accuracy, label=label, **look)
         right.plot(rows.epoch, rows.loss, **look)
     left.set(xlabel="epoch of step 4", ylabel="test accuracy (%)", title="at the SNR of training, one noise draw")
     right.set(xlabel="epoch of step 4", ylabel="cross-entropy", title="loss of training")
     if not table.empty:
-        figure.legend(loc="outside right upper", fontsize=6.5)
+        figure.legend(loc="outside right upper", fontsize=6.5, handlelength=5)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""The label code: the device classifies, and sends the class as one of a few fixed points on a sphere.
+"""The label code: the device classifies, and sends the class: a fixed point on a sphere for each.
 
 Nothing in it is trained for the channel. All that the task needs of an image is its class, log2(classes) bits, so this
 is the opponent of every scheme that sends features to be classified.

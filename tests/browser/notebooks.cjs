@@ -121,8 +121,12 @@ async function badParameter(context) {
   const [error] = await errors(page);
   check("a bad parameter is a sentence without a traceback", error?.traceback.length === 1 &&
     !error.traceback[0].includes("File "), error?.traceback.join(" "));
-  await page.locator('.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.error"]').first()
-    .scrollIntoViewIfNeeded().catch(() => {});
+  await page.evaluate(async () => {  // only cells in sight are drawn
+    const content = jupyterapp.shell.currentWidget.content;
+    await content.scrollToItem([...content.model.cells].findIndex(cell => cell.type === "code" &&
+      cell.outputs.toJSON().some(output => output.output_type === "error")), "start");
+  });
+  await page.waitForTimeout(1000);
   await page.screenshot({path: `${folder}/bad-parameter.png`});
   await page.close();
 }
@@ -193,10 +197,13 @@ async function answers() {
 
 (async () => {
   mkdirSync(folder, {recursive: true});
+  const profile = mkdtempSync(tmpdir() + "/browser-"), settings = `${profile}/lab/@jupyterlab/apputils-extension`;
+  mkdirSync(settings, {recursive: true});  // else a question about news covers a corner of every picture
+  writeFileSync(`${settings}/notification.jupyterlab-settings`, JSON.stringify({fetchNews: "false"}));
   const server = spawn(`${project}/.venv/bin/jupyter`, ["lab", "--no-browser", "--allow-root", `--port=${port}`,
-    `--IdentityProvider.token=${token}`, "--LabApp.expose_app_in_browser=True", `--ServerApp.root_dir=${project}`],
+    `--IdentityProvider.token=${token}`, "--LabApp.expose_app_in_browser=True",
+    `--LabApp.user_settings_dir=${profile}/lab`, `--ServerApp.root_dir=${project}`],
     {cwd: project, stdio: "ignore"});
-  const profile = mkdtempSync(tmpdir() + "/browser-");
   try {
     await answers();
     const context = await chromium.launchPersistentContext(profile, {

@@ -96,6 +96,6 @@ def test_codes_of_pruned_networks_stand_beside_ours_of_the_same_ratio():
                     for ratio, snr, accuracy in ((0.5, 14.5, 0.5), (0.5, 0.0, 0.2), (0.3, 14.5, 0.55))))
     row, = label.of_pruned(theirs, ours).to_dict("records")  # the unpruned code is no code of a pruned network
     assert row.pop("ratio") == "0.5"
-    assert np.isnan(row.pop("B = 16, -5 dB"))
+    assert np.isnan(row.pop("B = 16, −5 dB"))
     assert row == pytest.approx({"operations": 150, "B = 5, 14.5 dB": 60, "B = 8, 14.5 dB": 62.5, "B = 8, 0 dB": 30,
                                  "ours, B = 8": 50, "operations of ours": 149})
