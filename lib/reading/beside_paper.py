@@ -48,7 +48,7 @@ def halved(settings: Study, models: pd.DataFrame) -> pd.DataFrame:
             "after pooling": int(model.pool), "the paper's recipe": "selected" if model.selected else "most accurate",
             "ratio": f"{model.ratio:g}", "symbols": int(model.symbols), "operations (10⁶)": model.device_macs / 1e6,
             "accuracy (%)": 100 * model.accuracy, "points below": 100 * model.loss_all,
-            "with half as much": f"`{best['model']}`" if best["model"] else "not tried",
+            "with half as much": f"`{best['model']}`" if best["model"] else "none",
             "its symbols": "" if best["symbols"] is None else f"{best['symbols']:,}",
             "its operations": best["operations"], "its accuracy": best["accuracy"],
             "its points below": best["model"] and best["baseline"] - best["accuracy"]})

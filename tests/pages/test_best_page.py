@@ -278,13 +278,13 @@ def test_half_as_much_as_the_papers_model_is_half_of_one_and_no_more_of_the_othe
          ("JSCC + pruning", 4, 0.5, 64, 9e6, 0.6, 0.03, False), ("JALAD", 5, 0.5, 64, 9e6, 0.7, 0, True)],
         columns=["scheme", "pool", "ratio", "symbols", "device_macs", "accuracy", "loss_all", "selected"])
     earlier, later = beside_paper.halved(settings, models).to_dict("records")
-    assert (earlier["after pooling"], earlier["with half as much"]) == (4, "not tried")
+    assert (earlier["after pooling"], earlier["with half as much"]) == (4, "none")
     assert later["symbols"] == 8 and later["accuracy (%)"] == 60  # the selected one, not the more accurate
     assert (later["with half as much"], later["its symbols"], later["its accuracy"]) == ("`fresh_deep`", "4", 69)
     assert (earlier["the paper's recipe"], later["the paper's recipe"]) == ("most accurate", "selected")
     assert (later["points below"], later["its points below"]) == (pytest.approx(5), pytest.approx(1))
     fewer = models.assign(device_macs=3.9e6, symbols=4)  # 2 of 3.9 is more than half, and 4 of 4 symbols, too
-    assert beside_paper.halved(settings, fewer)["with half as much"].tolist() == ["not tried"] * 2
+    assert beside_paper.halved(settings, fewer)["with half as much"].tolist() == ["none"] * 2
     twice = models.assign(device_macs=4e6, symbols=5)
     assert beside_paper.halved(settings, twice)["its symbols"].tolist()[1] == "4"
 
