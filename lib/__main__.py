@@ -64,12 +64,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--drop", type=float, metavar="POINTS",
                         help="choose: how far below the baseline the accuracy may be, 2 points if not given")
     options = parser.parse_intermixed_args(arguments)
-    for flag in ("jobs", "sample"):
-        if getattr(options, flag) is not None and getattr(options, flag) < 1:
-            raise InputError(f"--{flag} must be at least 1.")
-    for flag in ("macs", "symbols", "drop"):
-        if getattr(options, flag) is not None and not getattr(options, flag) >= 0:
-            raise InputError(f"--{flag} must be at least 0.")
+    for flag, least in {"jobs": 1, "sample": 1, "macs": 0, "symbols": 0, "drop": 0}.items():
+        given = getattr(options, flag)
+        if given is not None and not given >= least:  # nan is neither
+            raise InputError(f"--{flag} must be at least {least}.")
     checks.check_figure(options.only)
     return options
 

@@ -44,9 +44,11 @@ def main(arguments: list[str]) -> int:
 
 def left_as_it_is(settings: study.Study, name: str) -> bool:
     """Whether a run is finished, with weights that are here and a result that fits."""
-    from lib import results  # here: it imports pandas, and other runs need none of it
+    if not places.finished(places.folder_of(settings, name), weights=True):
+        return False
+    from lib import results  # here: it imports pandas, which a run to be computed need not wait for
 
-    return places.finished(places.folder_of(settings, name), weights=True) and name not in results.stale(settings)[0]
+    return name not in results.stale(settings)[0]
 
 
 def compute(settings: study.Study, item: study.Run, since: int | None = None, todo: Collection[str] = ()) -> int:

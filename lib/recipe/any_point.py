@@ -10,8 +10,7 @@ import torch
 from torch import nn
 
 from lib.channel import AWGN
-
-HIDDEN = 256  # units of each end's first layer
+from lib.recipe.any_point_parameters import HIDDEN
 
 
 class Conditioned(nn.Module):

@@ -10,6 +10,7 @@ from lib.recipe.net_parameters import Name, Temperature
 from lib.schedule import MOST, Schedule, Strict
 
 Bandwidth = Annotated[int, Field(ge=2, le=2**16)]
+HIDDEN = 256  # units of each end's first layer, where nothing else is said
 
 
 class Variant(Strict):
@@ -33,7 +34,7 @@ class OneModel(Strict):
     snrs_db: list[SNR] = Field(min_length=1)  # where it is tried, and where the others are trained
     fixed_db: SNR  # the SNR of those that are tried at all
     schedule: Schedule  # of every model alike
-    hidden: int = Field(256, ge=1, le=MOST)  # units of each end's first layer
+    hidden: int = Field(HIDDEN, ge=1, le=MOST)
     variants: dict[Name, Variant] = {}  # the one model again, against the same models of its points
     distil: float = Field(0.75, ge=0, le=1)
     temperature: Temperature = 2.0

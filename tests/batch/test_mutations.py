@@ -114,7 +114,7 @@ def changed(content, data):
 
 
 def many(usual):
-    return settings(max_examples=int(os.environ.get("MUTATIONS", usual)), deadline=None, derandomize=True,
+    return settings(max_examples=int(os.environ.get("MUTATIONS", usual)), derandomize=True,
                     suppress_health_check=list(HealthCheck))
 
 
