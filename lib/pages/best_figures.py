@@ -73,7 +73,8 @@ def _figure3(axis: Axes, table: pd.DataFrame) -> None:
 def _figure4(axis: Axes, table: pd.DataFrame, ladder) -> None:
     """Of each network the rung that is most accurate at the ladder's point."""
     table = table[(table.symbols == ladder.bandwidth) & (table.pool == 5)]
-    _faint(axis, table[table.kind == PAPER], "ratio")
+    paper = table[table.kind == PAPER]
+    _faint(axis, paper, "ratio", f"{PAPER}, ratio {paper.ratio.min():g} to {paper.ratio.max():g}")
     models = table[table.kind == BEST]
     for number, (net, rows) in enumerate(models.groupby("net", sort=False)):
         name = rows[rows.snr_db == ladder.snr_db].set_index("model").accuracy.idxmax()
@@ -120,15 +121,10 @@ def _line(axis, rows, code, label, number):
     axis.plot(code.snr_db, code.accuracy, color=color, ls=":", lw=1)
 
 
-def _faint(axis, rows, by):
-    """The paper's recipe, each line with what it is of at its end; the legend names it once."""
+def _faint(axis, rows, by, name=PAPER):
+    """The paper's recipe, `name` in the legend; by symbols told apart at the ends, by ratio they lie on one another."""
     for number, (value, model) in enumerate(rows.groupby(by)):
-        axis.plot(model.snr_db, model.accuracy, lw=1, marker=".", label=None if number else PAPER, **FAINT)
-        # By ratio they lie upon one another.
+        axis.plot(model.snr_db, model.accuracy, lw=1, marker=".", label=None if number else name, **FAINT)
         if by == "symbols":
-            _at_end(axis, model, f"B = {value}")
-
-
-def _at_end(axis, model, text):
-    axis.annotate(text, (model.snr_db.max(), model.accuracy.iloc[-1]), xytext=(4, -3), textcoords="offset points",
-                  fontsize=6, color="0.5")
+            axis.annotate(f"B = {value}", (model.snr_db.max(), model.accuracy.iloc[-1]), xytext=(4, -3),
+                          textcoords="offset points", fontsize=6, color="0.5")
