@@ -44,9 +44,11 @@ def draw(settings: Study, table: pd.DataFrame) -> Figure:
 def _figure3(axis: Axes, table: pd.DataFrame) -> None:
     """A colour a kind, a marker a pooling; filled within the tolerance of its own baseline, else hollow.
 
-    All test images count. Of each net the most accurate rung with as many symbols.
+    All test images count. Of each net the most accurate rung with as many symbols, with and without a device that
+    classifies.
     """
-    best = table[table.kind == BEST].sort_values("accuracy").drop_duplicates(["net", "pool", "symbols"], keep="last")
+    same = ["net", "pool", "symbols", "classifies"]
+    best = table[table.kind == BEST].sort_values("accuracy").drop_duplicates(same, keep="last")
     table = pd.concat([table[table.kind != BEST], best])
     markers = dict(zip(sorted(set(table.pool)), style.MARKERS, strict=False))
     looks = {PAPER: FAINT, LONGER: {"color": "0.45"}, LABEL: {"color": COLOR, "ms": 4},

@@ -8,7 +8,8 @@ from lib.opponent.label import LABEL
 from lib.reading import rungs
 from lib.study import Study
 
-COLUMNS = ["kind", "model", "net", "pool", "ratio", "symbols", "operations", "snr_db", "accuracy", "baseline"]
+COLUMNS = ["kind", "model", "net", "pool", "ratio", "classifies", "symbols", "operations", "snr_db", "accuracy",
+           "baseline"]
 BEST, ONE = "best", "one model for all"
 PAPER, LONGER = "the paper's recipe, shortened", "the paper's recipe, a longer step 4"
 LATE = {4, 5}  # poolings of which the paper's recipe is always there, that of others where a rung is
@@ -18,8 +19,9 @@ def points(settings: Study) -> pd.DataFrame:
     """A row a model and SNR: what it is, what it sends and costs (operations in 10⁶), accuracy in percent.
 
     `baseline` is what the unpruned network that it comes from has without a channel, `ratio` what its last pruning
-    removed. Models are trained at the ladder's SNR and tried at all, label codes designed for none; `one model for all`
-    is trained for all SNRs, and its operations are not told. Empty where nothing is measured.
+    removed, `classifies` says whether the device does. Models are trained at the ladder's SNR and tried at all, label
+    codes designed for none; `one model for all` is trained for all SNRs, and its operations are not told. Empty where
+    nothing is measured.
     """
     summary, ladder = rungs.summary(settings), records.ladder(settings)
     ours = list(_rungs(summary, ladder))
@@ -34,24 +36,30 @@ def halved(settings: Study, models: pd.DataFrame) -> pd.DataFrame:
 
     `models` are those of Figure 3 (`accuracy` and `loss_all` as shares); taken is the selected one, or the most
     accurate where none is. Half as much is half of its symbols at no more operations, or half of its operations at no
-    more symbols. Points are below each one's own unpruned network without a channel, on all test images.
+    more symbols. Points are below each one's own unpruned network without a channel, on all test images. Where the
+    device classifies, the label code of the same network stands beside it, with at most as many symbols.
     """
-    ours = pd.DataFrame(_rungs(rungs.summary(settings), records.ladder(settings)), columns=COLUMNS)
+    table = points(settings)
+    table = table[table.snr_db == records.ladder(settings).snr_db]
+    ours, codes = table[table.kind == BEST], table[table.kind == LABEL]
     models = models[models.scheme == results.PROPOSED].sort_values(["selected", "accuracy"], ascending=False)
     rows = []
     for model in models.drop_duplicates("pool").sort_values("pool").itertuples():
-        here = ours[(ours.pool == model.pool) & (ours.snr_db == records.ladder(settings).snr_db)]
+        here = ours[ours.pool == model.pool]
         symbols, operations = here.symbols / model.symbols, here.operations / (model.device_macs / 1e6)
         here = here[((symbols <= 0.5) & (operations <= 1)) | ((symbols <= 1) & (operations <= 0.5))]
         best = (here.sort_values("accuracy").to_dict("records") or [dict.fromkeys(COLUMNS)])[-1]
+        of_net = codes[(codes.net == best["net"]) & (codes.symbols <= (best["symbols"] or 0))]
         rows.append({
             "after pooling": int(model.pool), "the paper's recipe": "selected" if model.selected else "most accurate",
             "ratio": f"{model.ratio:g}", "symbols": int(model.symbols), "operations (10⁶)": model.device_macs / 1e6,
             "accuracy (%)": 100 * model.accuracy, "points below": 100 * model.loss_all,
             "with half as much": f"`{best['model']}`" if best["model"] else "none",
             "its symbols": "" if best["symbols"] is None else f"{best['symbols']:,}",
+            "its device classifies": "" if best["model"] is None else "yes" if best["classifies"] else "no",
             "its operations": best["operations"], "its accuracy": best["accuracy"],
-            "its points below": best["model"] and best["baseline"] - best["accuracy"]})
+            "its points below": best["model"] and best["baseline"] - best["accuracy"],
+            "its label code": of_net.accuracy.max() if best["classifies"] else ""})
     return pd.DataFrame(rows)
 
 
@@ -67,8 +75,8 @@ def literal(settings: Study) -> float | None:
 def _rungs(summary, ladder):
     for rung in summary.codecs(ladder.snr_db):
         common = {"kind": BEST, "model": rung["name"], "net": rung["net"] or "pretrained", "pool": rung["pool"],
-                  "ratio": rung["ratio"], "symbols": rung["bandwidth"], "operations": rung["macs"],
-                  "baseline": rung["reference"]}
+                  "ratio": rung["ratio"], "classifies": rung["classifies"], "symbols": rung["bandwidth"],
+                  "operations": rung["macs"], "baseline": rung["reference"]}
         for snr, accuracy in rung["over_snr"].items():
             yield {**common, "snr_db": snr, "accuracy": accuracy}
 
@@ -80,16 +88,16 @@ def _codes(summary):
         operations = net["macs"][5] + net["classifier"]
         for (symbols, snr), accuracy in net["label"].items():
             yield {"kind": LABEL, "model": f"{net['name']}, B = {symbols}", "net": net["name"], "pool": 5,
-                   "symbols": symbols, "operations": operations, "snr_db": snr, "accuracy": accuracy,
-                   "baseline": net["reference"]}
+                   "classifies": True, "symbols": symbols, "operations": operations, "snr_db": snr,
+                   "accuracy": accuracy, "baseline": net["reference"]}
 
 
 def _one_model(compared, summary, ladder):
     net = ladder.one_model.net if ladder.one_model else None
     baseline = summary.of[net]["reference"] if net else summary.clean
     for row in compared.to_dict("records"):
-        yield {"kind": ONE, "model": ONE, "net": net or "pretrained", "pool": 5, "symbols": row["bandwidth"],
-               "snr_db": row["snr_db"], "accuracy": row["one"], "baseline": baseline}
+        yield {"kind": ONE, "model": ONE, "net": net or "pretrained", "pool": 5, "classifies": False,
+               "symbols": row["bandwidth"], "snr_db": row["snr_db"], "accuracy": row["one"], "baseline": baseline}
 
 
 def _of_paper(table, ladder, pools):
@@ -103,6 +111,6 @@ def _of_paper(table, ladder, pools):
         point = ["run", "pool", "ratio", "bandwidth", "device_macs", "snr_db"]
         for row in models.groupby(point).accuracy.mean().reset_index().itertuples():
             yield {"kind": kind, "model": row.run, "net": "pruned" if row.ratio else "pretrained",
-                   "pool": int(row.pool), "ratio": row.ratio, "symbols": int(row.bandwidth),
-                   "operations": row.device_macs / 1e6, "snr_db": row.snr_db, "accuracy": 100 * row.accuracy,
-                   "baseline": baseline}
+                   "pool": int(row.pool), "ratio": row.ratio, "classifies": kind == LABEL,
+                   "symbols": int(row.bandwidth), "operations": row.device_macs / 1e6, "snr_db": row.snr_db,
+                   "accuracy": 100 * row.accuracy, "baseline": baseline}

@@ -2,6 +2,7 @@
 
 import statistics
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import pandas as pd
@@ -9,6 +10,8 @@ import pandas as pd
 from lib.ladder import records
 from lib.recipe.any_point_parameters import OneModel
 from lib.study import Study
+
+CLASSIFIES = ("logits", "words")  # what an encoder begins with, if the device classifies
 
 
 @dataclass
@@ -40,6 +43,13 @@ class Summary:
         return [rung for rung in self.rungs
                 if rung["accuracy"] is not None and rung["start"] != "words" and rung["snr_db"] == snr_db]
 
+    def codes(self, symbols: int, snr_db: float) -> list[dict[str, Any]]:
+        """Label codes of nets with at most so many symbols: net, operations of the device (10⁶), points `below`."""
+        return [{"net": net["name"], "operations": net["macs"][5] + net["classifier"],
+                 "below": net["reference"] - accuracy}
+                for net in self.nets for (sent, at), accuracy in net["label"].items()
+                if sent <= symbols and at == snr_db]
+
     def for_one_snr(self, name: str, snr_db: float) -> float | None:
         """Accuracy of the rung that is trained as the rung `name` is, but for this SNR alone; None without one."""
         recipe = self.of[name]["recipe"]
@@ -58,9 +68,8 @@ def summary(settings: Study) -> Summary:
         right |= right_here if rung.net is None else {}  # each net is sure of others
         bandwidth, snr_db = records.point(settings, name)
         rows.append({"name": name, "about": rung.about, "expect": rung.expect, "over_snr": _mean_over_snr(found),
-                     "start": rung.start, "any_snr": bool(rung.snr_range), "net": rung.net, "pool": rung.pool,
-                     "ratio": spec.pruned(rung.net)[1],
-                     "right": right_here,
+                     "start": rung.start, "classifies": rung.start in CLASSIFIES, "any_snr": bool(rung.snr_range),
+                     "net": rung.net, "pool": rung.pool, "ratio": spec.pruned(rung.net)[1], "right": right_here,
                      "snr_db": snr_db, "bandwidth": bandwidth,
                      "accuracy": statistics.mean(accuracies) if found else None, "trainings": len(found),
                      "below": _below(found, "reference"), "below_control": _below(found, "control"),
@@ -83,8 +92,9 @@ def aims(settings: Study) -> pd.DataFrame:
     """A row an aim: the codec that comes nearest to it, where one was tried, and whether it is reached.
 
     Points are below its own unpruned network without a channel, on all test images and on each half (which a record
-    before 29 November 2026 does not say), and below its control on each half. The label code is the best one within the
-    same limits, after pooling 5 alone; codecs that begin as a label code do not count.
+    before 29 November 2026 does not say), and below its control on each half. The label code is the best one of a net
+    within the same limits, with at most as many symbols and all of the net on the device; codecs that begin as a label
+    code do not count.
     """
     spec, found = records.ladder(settings), summary(settings)
     return pd.DataFrame([_aim(spec, aim, found) for aim in spec.aims])
@@ -93,19 +103,20 @@ def aims(settings: Study) -> pd.DataFrame:
 def _aim(spec, aim, found):
     limits = ["" if aim.operations is None else f"{aim.operations:g}·10⁶ operations at most",
               "" if aim.ratio is None else f"ratio {aim.ratio:g}"]
-    codes = [net["reference"] - net["label"][aim.bandwidth, spec.snr_db] for net in found.nets
-             if (aim.bandwidth, spec.snr_db) in net["label"]
-             and _meets(spec, aim, net["name"], 5, net["macs"][5] + net["classifier"])]
+    codes = [code for code in found.codes(aim.bandwidth, spec.snr_db)
+             if _meets(spec, aim, code["net"], aim.pool, code["operations"])]
+    code = min(codes, key=itemgetter("below"), default=None)
+    code = f"{_points(code['below'])}, {code['operations']:.1f}·10⁶" if code else "none"
     row = {"after pooling": aim.pool, "symbols": aim.bandwidth, "with": ", ".join(filter(None, limits)),
            "best codec": "", "device classifies": "", "operations (10⁶)": None, "points below": None,
-           "on the halves": "", "below its control": "", "best label code": min(codes, default="none"),
+           "on the halves": "", "below its control": "", "best label code": code,
            "reached": "not tried"}
     tried = [rung for rung in found.codecs(spec.snr_db) if rung["bandwidth"] == aim.bandwidth
              and _meets(spec, aim, rung["net"], rung["pool"], rung["macs"])]
     if not tried:
         return row
     best = min(tried, key=lambda rung: (_reached(aim, rung) != "yes", rung["reference"] - rung["accuracy"]))
-    return row | {"best codec": f"`{best['name']}`", "device classifies": "yes" if best["start"] == "logits" else "no",
+    return row | {"best codec": f"`{best['name']}`", "device classifies": "yes" if best["classifies"] else "no",
                   "operations (10⁶)": best["macs"], "points below": best["reference"] - best["accuracy"],
                   "on the halves": _both(best["below"]), "below its control": _both(best["below_control"]),
                   "reached": _reached(aim, best)}
@@ -124,7 +135,11 @@ def _reached(aim, rung):
 
 
 def _both(below):
-    return ", ".join(f"{points:.1f}".replace("-", "−") for points in below.values())
+    return ", ".join(map(_points, below.values()))
+
+
+def _points(below):
+    return f"{below:.1f}".replace("-", "−")
 
 
 def _below(found, what):

@@ -265,9 +265,9 @@ def test_an_aim_is_judged_by_the_codec_whose_worse_half_is_nearest(points):
     assert table["points below"].tolist()[:2] == pytest.approx([1.55, 0.1])
     assert table["on the halves"].tolist()[:4] == ["1.5, 1.6", "0.1, 0.1", "", ""]
     assert table["below its control"].tolist()[:2] == ["−0.5, 0.5", ""]
-    # Of `half`, `fresh_half` and `longer`; of all; of none, as they have 1.5·10⁶; and none with 5 symbols.
-    assert table["best label code"].tolist()[:2] == pytest.approx([2, 1])
-    assert (table["best label code"] == "none").tolist() == [False, False, True, False, True, True]
+    # Of `half`, `fresh_half` and `longer`; of all; of none, as they have 1.5·10⁶; 4 are at most 5; no limit but those.
+    assert table["best label code"].tolist() == [
+        "2.0, 1.5·10⁶", "1.0, 1.5·10⁶", "none", "2.0, 1.5·10⁶", "2.0, 1.5·10⁶", "1.0, 1.5·10⁶"]
     assert table["device classifies"].tolist() == ["no", "no", "", "no", "no", ""]
 
 
@@ -283,6 +283,16 @@ def test_half_as_much_as_the_papers_model_is_half_of_one_and_no_more_of_the_othe
     assert (later["with half as much"], later["its symbols"], later["its accuracy"]) == ("`fresh_deep`", "4", 69)
     assert (earlier["the paper's recipe"], later["the paper's recipe"]) == ("most accurate", "selected")
     assert (later["points below"], later["its points below"]) == (pytest.approx(5), pytest.approx(1))
+    # Only where the device classifies is there a label code beside it.
+    assert (later["its device classifies"], later["its label code"]) == ("no", "")
+    ladder = settings.ladder.model_copy(deep=True)
+    ladder.rungs["fresh_deep"] = ladder.rungs["fresh_deep"].model_copy(update={"start": "logits"})
+    there = settings.model_copy(update={"ladder": ladder})
+    record = {"metrics": {"accuracy": 0.69, "device_macs": 2e6, "seconds": 1.0}, "over_snr": {"14.5": 0.69}}
+    records.store(there, "fresh_deep", record)
+    [_, classified] = beside_paper.halved(there, models).to_dict("records")
+    records.store(settings, "fresh_deep", record)
+    assert (classified["its device classifies"], classified["its label code"]) == ("yes", 67)
     fewer = models.assign(device_macs=3.9e6, symbols=4)  # 2 of 3.9 is more than half, and 4 of 4 symbols, too
     assert beside_paper.halved(settings, fewer)["with half as much"].tolist() == ["none"] * 2
     twice = models.assign(device_macs=4e6, symbols=5)
