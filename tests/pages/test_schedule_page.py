@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from lib import results, study
+from lib.claims import judge
 from lib.pages import schedule
 from stored import point, store
 
@@ -90,3 +91,34 @@ def test_the_text_says_what_the_claims_points_have(name, claim):
                  f"{row.device_macs / 1e6:.1f}·10⁶ operations"):
         assert text in said, text
     assert any(line.startswith(f"| {claim} |") and f"{below:.1f}" in line for line in PAGE.splitlines())
+
+
+def test_the_text_says_what_the_halves_of_c3s_point_have():
+    table = results.load("paper")
+    [baseline] = table[table.step == "pretrain"].drop_duplicates("run").to_dict("records")
+    point = table.run.str.startswith("end_to_end/pool1-r0.70-b2048") & (table.snr_db == 14.5)
+    row = table[point].mean(numeric_only=True)
+    first, second = (f"{100 * (baseline[f'accuracy_{half}_clean'] - row[f'accuracy_{half}']):.1f}"
+                     for half in ("selecting", "reporting"))
+    assert f"{first} on one half of the test images and {second} on the other" in " ".join(PAGE.split())
+    assert f"({first} and {second} on the halves)" in PAGE
+
+
+def test_the_verdicts_that_the_page_names_are_those_of_the_claims():
+    verdicts = judge.judge(results.load("paper"), study.load("paper")).set_index("claim").verdict
+    assert (verdicts.C3, verdicts.C4) == ("not measured at this profile", "not reproduced")
+    assert "`paper` itself calls C3 not measured" in PAGE and "**C4 is not reproduced by the" in PAGE
+
+
+def test_the_text_says_how_the_learning_curves_go():
+    said, table = " ".join(PAGE.split()), schedule.curves()
+    curves = {key: rows.set_index("epoch") for key, rows in table.groupby(["study", "pool", "bandwidth", "snr_db"])}
+    rises = {key: rows.loss[21] - rows.loss[20] for key, rows in curves.items()}
+    c3, c4 = ("paper", 1, 2048, 14.5), ("paper", 5, 8, 14.5)
+    highest = rises.pop(c3)
+    assert f"All {('eight', 'nine', 'ten')[len(curves) - 8]} models with more than 20 epochs" in said
+    assert f"by {min(rises.values()):.2f} to {max(rises.values()):.2f}, C3's by {highest:.2f}" in said
+    early, late = (curves[c3].accuracy.loc[first:first + 4].mean() for first in (16, 56))
+    assert f"gain {late - early:.1f} points ({early:.1f} % in the mean of epochs 16 to 20, {late:.1f} % of 56" in said
+    at = [f"{curves[c4].accuracy[epoch]:.1f}" for epoch in (20, 40, 60)]
+    assert "{} % after 20, when the rate falls to 10⁻⁵, {} % after 40 and {} % after 60".format(*at) in said
