@@ -110,6 +110,12 @@ def test_the_verdicts_that_the_page_names_are_those_of_the_claims():
     assert "`paper` itself calls C3 not measured" in PAGE and "**C4 is not reproduced by the" in PAGE
 
 
+def test_the_text_says_what_dropout_gives():
+    with_it, without = (results.load(profile).query("step == 'pretrain' and seed == 0").accuracy_clean.mean() * 100
+                        for profile in ("dropout", "gpu"))
+    assert f"{with_it:.1f} % without a channel, {without - with_it:.1f} points less than without dropout" in PAGE
+
+
 def test_the_text_says_how_the_learning_curves_go():
     said, table = " ".join(PAGE.split()), schedule.curves()
     curves = {key: rows.set_index("epoch") for key, rows in table.groupby(["study", "pool", "bandwidth", "snr_db"])}
