@@ -82,14 +82,9 @@ def _rungs(summary, ladder):
 
 
 def _codes(summary):
-    for net in summary.nets:
-        if net["accuracy"] is None:
-            continue
-        operations = net["macs"][5] + net["classifier"]
-        for (symbols, snr), accuracy in net["label"].items():
-            yield {"kind": LABEL, "model": f"{net['name']}, B = {symbols}", "net": net["name"], "pool": 5,
-                   "classifies": True, "symbols": symbols, "operations": operations, "snr_db": snr,
-                   "accuracy": accuracy, "baseline": net["reference"]}
+    for code in summary.codes():
+        yield {"kind": LABEL, "model": f"{code['net']}, B = {code['symbols']}", "pool": 5, "classifies": True,
+               "baseline": code["reference"], **code}
 
 
 def _one_model(compared, summary, ladder):

@@ -2,7 +2,6 @@
 
 import statistics
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any
 
 import pandas as pd
@@ -43,12 +42,11 @@ class Summary:
         return [rung for rung in self.rungs
                 if rung["accuracy"] is not None and rung["start"] != "words" and rung["snr_db"] == snr_db]
 
-    def codes(self, symbols: int, snr_db: float) -> list[dict[str, Any]]:
-        """Label codes of nets with at most so many symbols: net, operations of the device (10⁶), points `below`."""
-        return [{"net": net["name"], "operations": net["macs"][5] + net["classifier"],
-                 "below": net["reference"] - accuracy}
-                for net in self.nets for (sent, at), accuracy in net["label"].items()
-                if sent <= symbols and at == snr_db]
+    def codes(self) -> list[dict[str, Any]]:
+        """Label codes of the nets: symbols, SNR, accuracy, operations of the device (10⁶), the net and its reference."""
+        return [{"net": net["name"], "symbols": symbols, "snr_db": snr_db, "accuracy": accuracy,
+                 "operations": net["macs"][5] + net["classifier"], "reference": net["reference"]}
+                for net in self.nets for (symbols, snr_db), accuracy in net["label"].items()]
 
     def for_one_snr(self, name: str, snr_db: float) -> float | None:
         """Accuracy of the rung that is trained as the rung `name` is, but for this SNR alone; None without one."""
@@ -103,10 +101,10 @@ def aims(settings: Study) -> pd.DataFrame:
 def _aim(spec, aim, found):
     limits = ["" if aim.operations is None else f"{aim.operations:g}·10⁶ operations at most",
               "" if aim.ratio is None else f"ratio {aim.ratio:g}"]
-    codes = [code for code in found.codes(aim.bandwidth, spec.snr_db)
-             if _meets(spec, aim, code["net"], aim.pool, code["operations"])]
-    code = min(codes, key=itemgetter("below"), default=None)
-    code = f"{_points(code['below'])}, {code['operations']:.1f}·10⁶" if code else "none"
+    codes = [(code["reference"] - code["accuracy"], code["operations"]) for code in found.codes()
+             if code["symbols"] <= aim.bandwidth and code["snr_db"] == spec.snr_db
+             and _meets(spec, aim, code["net"], aim.pool, code["operations"])]
+    code = f"{_points(min(codes)[0])}, {min(codes)[1]:.1f}·10⁶" if codes else "none"
     row = {"after pooling": aim.pool, "symbols": aim.bandwidth, "with": ", ".join(filter(None, limits)),
            "best codec": "", "device classifies": "", "operations (10⁶)": None, "points below": None,
            "on the halves": "", "below its control": "", "best label code": code,
