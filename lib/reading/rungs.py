@@ -43,7 +43,7 @@ class Summary:
                 if rung["accuracy"] is not None and rung["start"] != "words" and rung["snr_db"] == snr_db]
 
     def codes(self) -> list[dict[str, Any]]:
-        """Label codes of the nets: symbols, SNR, accuracy, operations of the device (10⁶), the net and its reference."""
+        """Label codes of the nets: symbols, SNR, accuracy, operations of the device (10⁶), net and reference."""
         return [{"net": net["name"], "symbols": symbols, "snr_db": snr_db, "accuracy": accuracy,
                  "operations": net["macs"][5] + net["classifier"], "reference": net["reference"]}
                 for net in self.nets for (symbols, snr_db), accuracy in net["label"].items()]
